@@ -1,0 +1,193 @@
+// Package memory keeps OAuth tokens in the memory of the process: what a unit test needs, and the
+// plainest implementation of the contract of [oauthstore.TokenStore].
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// Store is an [oauthstore.TokenStore] that lives as long as the process does. Make it with [New].
+type Store struct {
+	mu      sync.Mutex
+	records map[string]*oauthstore.Record // by id
+}
+
+var (
+	_ oauthstore.TokenStore   = (*Store)(nil)
+	_ oauthstore.TokenUpdater = (*Store)(nil)
+)
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{records: make(map[string]*oauthstore.Record)}
+}
+
+// FindToken implements [oauthstore.TokenStore].
+func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
+	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
+		return nil, err
+	}
+	if err := oauthstore.CheckFindable(token); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.match(token)
+	if r == nil {
+		return nil, oauthstore.ErrTokenNotFound
+	}
+	return r.Found(token), nil
+}
+
+// FindTokenByID implements [oauthstore.TokenStore].
+func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuthToken, error) {
+	if err := cmp.Or(ctx.Err(), oauthstore.CheckID(id)); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.records[id]
+	if !ok {
+		return nil, oauthstore.ErrTokenNotFound
+	}
+	return r.Found(nil), nil
+}
+
+// SaveToken implements [oauthstore.TokenStore].
+func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.match(token); r != nil {
+		return s.update(r, token)
+	}
+	return s.insert(token)
+}
+
+// UpdateToken implements [oauthstore.TokenUpdater].
+func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
+		return err
+	}
+	if err := oauthstore.CheckFindable(token); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.match(token)
+	if r == nil {
+		return oauthstore.ErrTokenNotFound
+	}
+	return s.update(r, token)
+}
+
+// DeleteToken implements [oauthstore.TokenStore].
+func (s *Store) DeleteToken(ctx context.Context, id string) error {
+	if err := cmp.Or(ctx.Err(), oauthstore.CheckID(id)); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.records[id]; !ok {
+		return oauthstore.ErrTokenNotFound
+	}
+	delete(s.records, id)
+	return nil
+}
+
+// GetTokens implements [oauthstore.TokenStore].
+func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tokens := make([]*oauthstore.OAuthToken, 0, len(s.records))
+	for _, r := range s.records {
+		tokens = append(tokens, r.Found(nil))
+	}
+	slices.SortFunc(tokens, func(a, b *oauthstore.OAuthToken) int { return cmp.Compare(a.ID, b.ID) })
+	return tokens, nil
+}
+
+// DeleteTokens implements [oauthstore.TokenStore].
+func (s *Store) DeleteTokens(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.records)
+	return nil
+}
+
+// stored returns the tokens of all records.
+func (s *Store) stored() []*oauthstore.OAuthToken {
+	all := make([]*oauthstore.OAuthToken, 0, len(s.records))
+	for _, r := range s.records {
+		all = append(all, &r.Token)
+	}
+	return all
+}
+
+func (s *Store) match(token *oauthstore.OAuthToken) *oauthstore.Record {
+	found := oauthstore.Match(token, s.stored())
+	if found == nil {
+		return nil
+	}
+	return s.records[found.ID]
+}
+
+func (s *Store) update(r *oauthstore.Record, token *oauthstore.OAuthToken) error {
+	merged, _ := r.Merge(token)
+	if !oauthstore.SameUser(&merged.Token, &r.Token) {
+		if err := oauthstore.CheckConflict(&merged.Token, s.stored()); err != nil {
+			return err
+		}
+	}
+	s.keep(merged, token)
+	return nil
+}
+
+func (s *Store) insert(token *oauthstore.OAuthToken) error {
+	r, err := oauthstore.NewRecord(token)
+	if err != nil {
+		return err
+	}
+	if err := oauthstore.CheckConflict(&r.Token, s.stored()); err != nil {
+		return err
+	}
+	if r.Token.ID == "" {
+		r.Token.ID = s.newID(token)
+	}
+	s.keep(r, token)
+	return nil
+}
+
+// newID returns the first of the generated ids that no record has.
+func (s *Store) newID(token *oauthstore.OAuthToken) string {
+	if token.UserName != "" {
+		for _, id := range []string{
+			oauthstore.DerivedID(token.UserName, ""),
+			oauthstore.DerivedID(token.UserName, token.ClientID),
+		} {
+			if _, held := s.records[id]; !held {
+				return id
+			}
+		}
+	}
+	return oauthstore.RandomID()
+}
+
+// keep stores r and fills token in with it.
+func (s *Store) keep(r *oauthstore.Record, token *oauthstore.OAuthToken) {
+	s.records[r.Token.ID] = r
+	*token = *r.Found(nil)
+}

@@ -1,0 +1,128 @@
+package oauthstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// A TokenStore keeps OAuth tokens, each as one record under an id of its own.
+//
+// A token points at a record by the first of these that it has, and by that one only: its id; its
+// user name; its access token alone; its grant or refresh token together with client id and client
+// secret. [Match] is that rule. An empty string is an unset field everywhere.
+//
+// A record that does not exist is [ErrTokenNotFound], never a nil token. Bad input is an
+// [*InvalidTokenError], found before anything is stored. An id that no record of the store can have
+// (the empty one, one too long for the service's names) is both where it is only looked for.
+//
+// All methods are safe for concurrent use, by many processes on one store too. Of two savers of one
+// record both take effect, in some order, and neither loses a field that the other set. What is
+// returned belongs to the caller; what is passed in is not kept.
+//
+// A method that returns an error has either done nothing or a part that a second call completes.
+// It may be called again at once where the error is [ErrUnavailable] or a context's, and later where
+// it is [ErrThrottled].
+type TokenStore interface {
+	// FindToken returns the stored token that token points at. Fields that token sets are kept in
+	// what is returned, the others come from the record; token itself stays as it is.
+	FindToken(ctx context.Context, token *OAuthToken) (*OAuthToken, error)
+
+	// FindTokenByID returns the token that is stored under id.
+	FindTokenByID(ctx context.Context, id string) (*OAuthToken, error)
+
+	// SaveToken stores token: it updates the record that token points at, where fields that token
+	// sets win and the others keep their stored value, or inserts a new record. Then it fills token
+	// in with all that is stored, its id included.
+	//
+	// An id that the store does not know is inserted under that id. There are never two records for
+	// one user name and client id: an insert or update that would make a second one is a
+	// [*ConflictError], and nothing is stored. An insert needs a grant, refresh or access token.
+	//
+	// Of a token that a store returned only the fields changed since are set: a stale copy does not
+	// undo what others have saved meanwhile. [Record.Merge] is that rule.
+	SaveToken(ctx context.Context, token *OAuthToken) error
+
+	// DeleteToken removes the record with this id, its older versions too.
+	DeleteToken(ctx context.Context, id string) error
+
+	// GetTokens returns every stored token, ordered by id; an empty slice where there is none.
+	GetTokens(ctx context.Context) ([]*OAuthToken, error)
+
+	// DeleteTokens removes every token that was stored when the call began.
+	DeleteTokens(ctx context.Context) error
+}
+
+// A TokenUpdater is a [TokenStore] that can also save without ever inserting: what a refresh needs,
+// so that it does not bring back a token that was deleted while the provider was asked.
+type TokenUpdater interface {
+	// UpdateToken is SaveToken for records that exist; where there is none, or it vanishes before
+	// the write, it is ErrTokenNotFound and nothing is stored.
+	UpdateToken(ctx context.Context, token *OAuthToken) error
+}
+
+// What callers branch on with errors.Is. Errors that come from a service wrap one of the last four
+// where it applies, and the service's own error, which errors.As finds.
+var (
+	// ErrTokenNotFound says that no record fits.
+	ErrTokenNotFound = errors.New("oauthstore: token not found")
+
+	// ErrInvalidToken says that the argument cannot be used; the error is an [*InvalidTokenError].
+	ErrInvalidToken = errors.New("oauthstore: invalid token")
+
+	// ErrRecordTooLarge says that the token, or the list of all tokens, does not fit in one secret
+	// of the service.
+	ErrRecordTooLarge = errors.New("oauthstore: record too large")
+
+	// ErrAccessDenied says that credentials or permissions are missing: trying again cannot help.
+	ErrAccessDenied = errors.New("oauthstore: access denied")
+
+	// ErrThrottled says that a rate limit or quota of the service is used up: try again later.
+	ErrThrottled = errors.New("oauthstore: throttled")
+
+	// ErrUnavailable says that the service did not answer, or answered that it cannot, or that other
+	// writers kept coming in between: try again.
+	ErrUnavailable = errors.New("oauthstore: service unavailable")
+)
+
+// An InvalidTokenError says which field of the argument cannot be used, and why. It is
+// [ErrInvalidToken] to errors.Is.
+type InvalidTokenError struct {
+	Field  string // the field's name in OAuthToken, or "token" for the argument itself
+	Reason string // never holds the field's value
+}
+
+// Error implements error.
+func (e *InvalidTokenError) Error() string {
+	return fmt.Sprintf("%v: %s: %s", ErrInvalidToken, e.Field, e.Reason)
+}
+
+// Is reports whether target is ErrInvalidToken.
+func (e *InvalidTokenError) Is(target error) bool { return target == ErrInvalidToken }
+
+// A ConflictError says that another record holds the user name and client id that a save would have
+// given to a second one. Save under that id instead, or delete it first.
+type ConflictError struct {
+	ID string // the id of the record that holds them
+}
+
+// Error implements error.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("oauthstore: conflict: id %q holds this user name and client id", e.ID)
+}
+
+// A CorruptRecordError says that a secret does not hold what this library writes. Neither its text
+// nor anything that it wraps holds the secret's content.
+type CorruptRecordError struct {
+	Secret string // the secret's name
+	Reason string
+	Err    error // what a codec's cipher said, or nil
+}
+
+// Error implements error. It leaves the text of Err out: whoever made it may not have kept it clean.
+func (e *CorruptRecordError) Error() string {
+	return fmt.Sprintf("oauthstore: corrupt record: secret %q: %s", e.Secret, e.Reason)
+}
+
+// Unwrap returns e.Err.
+func (e *CorruptRecordError) Unwrap() error { return e.Err }

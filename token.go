@@ -1,0 +1,176 @@
+package oauthstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// An OAuthToken is what an OAuth 2 client keeps for one user: the tokens of RFC 6749 and what is
+// needed to use and refresh them.
+//
+// Printing a token never shows a secret: not with package fmt, whatever the verb, nor with log/slog,
+// nor in a panic, as value or pointer, in exported fields, slices and maps. Go calls no method on
+// what it prints through an unexported field, so a token held there by value is printed whole by
+// %v: hold a pointer. Encoders that look at fields by reflection (encoding/gob, encoding/xml,
+// debuggers) see everything; encoding/json gets an error instead, see [OAuthToken.MarshalJSON].
+type OAuthToken struct {
+	// ID is the record's key in the store. Any string; the store makes one where it is empty.
+	ID string
+
+	// UserName says whose token it is: whatever the application calls its users.
+	UserName string
+
+	// ClientID and ClientSecret are the application's credentials at the provider (RFC 6749, 2.2, 2.3.1).
+	ClientID, ClientSecret string
+
+	// RedirectURL is where the provider sends the user back to (RFC 6749, 3.1.2).
+	RedirectURL string
+
+	// GrantToken is the authorization code (RFC 6749, 1.3.1), which Zoho calls grant token.
+	GrantToken string
+
+	// RefreshToken is the credential for new access tokens (RFC 6749, 1.5).
+	RefreshToken string
+
+	// AccessToken is the credential for the provider's API (RFC 6749, 1.4).
+	AccessToken string
+
+	// TokenType says how to present AccessToken, usually "Bearer" (RFC 6749, 7.1).
+	TokenType string
+
+	// Scope is what AccessToken is good for: names with spaces between (RFC 6749, 3.3).
+	Scope string
+
+	// APIDomain is the base URL of the API that AccessToken is for, where the provider names one.
+	APIDomain string
+
+	// Expiry is when AccessToken ends. Zero: not known, or never. Stored in milliseconds, as UTC.
+	Expiry time.Time
+
+	// read is the token as a store returned it; what equals it was not set by the caller. Never
+	// changed once made, so that copies of a token may share it.
+	read *OAuthToken
+}
+
+// textField is one of the string fields of a token, by name.
+type textField struct {
+	name   string
+	value  *string
+	secret bool
+}
+
+// textFields lists the string fields but ID, in the order of the type. Merging, validation and
+// printing go by this list, so that a new field cannot be left out of one of them.
+func (t *OAuthToken) textFields() []textField {
+	return []textField{
+		{"UserName", &t.UserName, false},
+		{"ClientID", &t.ClientID, false},
+		{"ClientSecret", &t.ClientSecret, true},
+		{"RedirectURL", &t.RedirectURL, false},
+		{"GrantToken", &t.GrantToken, true},
+		{"RefreshToken", &t.RefreshToken, true},
+		{"AccessToken", &t.AccessToken, true},
+		{"TokenType", &t.TokenType, false},
+		{"Scope", &t.Scope, false},
+		{"APIDomain", &t.APIDomain, false},
+	}
+}
+
+// DefaultLeeway is how long before its expiry [OAuthToken.Valid] takes an access token for expired,
+// so that a request that is sent with it still arrives in time.
+const DefaultLeeway = 10 * time.Second
+
+// Expired reports whether the access token ends within leeway from now. A token without Expiry does
+// not expire.
+func (t *OAuthToken) Expired(leeway time.Duration) bool {
+	return !t.Expiry.IsZero() && !time.Now().Add(leeway).Before(t.Expiry)
+}
+
+// Valid reports whether there is an access token that does not expire within [DefaultLeeway].
+func (t *OAuthToken) Valid() bool {
+	return t != nil && t.AccessToken != "" && !t.Expired(DefaultLeeway)
+}
+
+// Validate returns an [*InvalidTokenError] for a token that no store can keep: a nil one, one with a
+// field that is not valid UTF-8, or with an Expiry outside of the years 1 to 9999.
+func (t *OAuthToken) Validate() error {
+	if t == nil {
+		return &InvalidTokenError{Field: "token", Reason: "is nil"}
+	}
+	if !utf8.ValidString(t.ID) {
+		return &InvalidTokenError{Field: "ID", Reason: "is not valid UTF-8"}
+	}
+	for _, f := range t.textFields() {
+		if !utf8.ValidString(*f.value) {
+			return &InvalidTokenError{Field: f.name, Reason: "is not valid UTF-8"}
+		}
+	}
+	if y := t.Expiry.UTC().Year(); !t.Expiry.IsZero() && (y < 1 || y > 9999) {
+		return &InvalidTokenError{Field: "Expiry", Reason: "is outside of the years 1 to 9999"}
+	}
+	return nil
+}
+
+const redacted = "[redacted]"
+
+// String shows the token with its secrets redacted; empty fields are left out.
+func (t OAuthToken) String() string {
+	var b strings.Builder
+	b.WriteString("OAuthToken{")
+	for i, a := range t.attrs() {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s: %s", a.Key, a.Value)
+	}
+	b.WriteString("}")
+	return b.String()
+}
+
+// GoString is String: %#v shows no secret either.
+func (t OAuthToken) GoString() string { return t.String() }
+
+// Format writes String for every verb.
+func (t OAuthToken) Format(f fmt.State, _ rune) {
+	// There is nowhere to report an error of the writer to.
+	_, _ = io.WriteString(f, t.String())
+}
+
+// LogValue makes slog show the token as a group with its secrets redacted.
+func (t OAuthToken) LogValue() slog.Value { return slog.GroupValue(t.attrs()...) }
+
+// attrs is what may be shown of the token.
+func (t *OAuthToken) attrs() []slog.Attr {
+	var attrs []slog.Attr
+	if t.ID != "" {
+		attrs = append(attrs, slog.String("ID", t.ID))
+	}
+	for _, f := range t.textFields() {
+		switch {
+		case *f.value == "":
+		case f.secret:
+			attrs = append(attrs, slog.String(f.name, redacted))
+		default:
+			attrs = append(attrs, slog.String(f.name, *f.value))
+		}
+	}
+	if !t.Expiry.IsZero() {
+		attrs = append(attrs, slog.String("Expiry", t.Expiry.UTC().Format(time.RFC3339Nano)))
+	}
+	return attrs
+}
+
+var errUseCodec = errors.New("oauthstore: package encoding/json does not take an OAuthToken: use codec.JSON of github.com/oauthstore/oauthstore/codec")
+
+// MarshalJSON always fails, so that no secret gets into a log by way of encoding/json (slog's JSON
+// handler uses it for a token inside a struct). To make a token's JSON document on purpose, use
+// codec.JSON.
+func (t OAuthToken) MarshalJSON() ([]byte, error) { return nil, errUseCodec }
+
+// UnmarshalJSON always fails; codec.JSON reads what it wrote.
+func (t *OAuthToken) UnmarshalJSON([]byte) error { return errUseCodec }
