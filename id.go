@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"unicode/utf8"
 )
 
@@ -56,5 +56,5 @@ func CheckID(id string) error {
 
 // NoSuchID returns an error as CheckID does, for a reason of the store's own.
 func NoSuchID(reason string) error {
-	return errors.Join(&InvalidTokenError{Field: "ID", Reason: reason}, ErrTokenNotFound)
+	return fmt.Errorf("%w (%w)", &InvalidTokenError{Field: "ID", Reason: reason}, ErrTokenNotFound)
 }

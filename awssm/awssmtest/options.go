@@ -1,0 +1,50 @@
+package awssmtest
+
+import "time"
+
+// WorstListingDelay is how far ListSecrets may lag according to its documentation, which says that
+// it "might not reflect changes from the last five minutes".
+const WorstListingDelay = 5 * time.Minute
+
+// An Option changes how a [Server] behaves.
+type Option func(*options)
+
+type options struct {
+	deletionDelay time.Duration
+	listingDelay  time.Duration
+	staleReads    time.Duration
+	versionQuota  int
+}
+
+func defaults() options {
+	return options{deletionDelay: 200 * time.Millisecond, versionQuota: versionsKept}
+}
+
+// WithDeletionDelay sets how long the name of a secret that was deleted without a recovery window
+// stays blocked. The default is 200 ms and not 0, since the service does it "with an asynchronous
+// background process" and asks callers who re-create the secret for "appropriate back off and retry
+// logic"; a client without that would pass its tests and fail in production. The time is that of
+// the server's clock, so both waiting and [testserver.Control.Advance] let it pass.
+func WithDeletionDelay(d time.Duration) Option {
+	return func(o *options) { o.deletionDelay = d }
+}
+
+// WithListingDelay makes ListSecrets, and BatchGetSecretValue with filters, choose from the secrets
+// as they were d ago on the server's clock. The default is 0; [WorstListingDelay] is what a client
+// must be prepared for.
+func WithListingDelay(d time.Duration) Option {
+	return func(o *options) { o.listingDelay = d }
+}
+
+// WithStaleReads makes reads of the AWSCURRENT version return, for d on the server's clock after
+// that label has moved, the version that had it before: "All Secrets Manager operations are
+// eventually consistent". Reads by version id stay fresh. The default is 0.
+func WithStaleReads(d time.Duration) Option {
+	return func(o *options) { o.staleReads = d }
+}
+
+// WithVersionQuota sets how many versions a secret can have at most. The default is the service's
+// 100, which no account can raise; 0 takes the limit away, for tests that write a lot.
+func WithVersionQuota(n int) Option {
+	return func(o *options) { o.versionQuota = n }
+}

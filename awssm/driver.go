@@ -1,0 +1,290 @@
+package awssm
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// Client is what a store asks of Secrets Manager; *secretsmanager.Client has it. The IAM action of
+// each method bears the method's name. DescribeSecret and RestoreSecret are for secrets that wait for
+// deletion, RemoveRegionsFromReplication for [WithReplicaRegions].
+type Client interface {
+	GetSecretValue(context.Context, *sm.GetSecretValueInput, ...func(*sm.Options)) (*sm.GetSecretValueOutput, error)
+	BatchGetSecretValue(context.Context, *sm.BatchGetSecretValueInput, ...func(*sm.Options)) (*sm.BatchGetSecretValueOutput, error)
+	CreateSecret(context.Context, *sm.CreateSecretInput, ...func(*sm.Options)) (*sm.CreateSecretOutput, error)
+	PutSecretValue(context.Context, *sm.PutSecretValueInput, ...func(*sm.Options)) (*sm.PutSecretValueOutput, error)
+	DeleteSecret(context.Context, *sm.DeleteSecretInput, ...func(*sm.Options)) (*sm.DeleteSecretOutput, error)
+	DescribeSecret(context.Context, *sm.DescribeSecretInput, ...func(*sm.Options)) (*sm.DescribeSecretOutput, error)
+	RestoreSecret(context.Context, *sm.RestoreSecretInput, ...func(*sm.Options)) (*sm.RestoreSecretOutput, error)
+	RemoveRegionsFromReplication(context.Context, *sm.RemoveRegionsFromReplicationInput, ...func(*sm.Options)) (*sm.RemoveRegionsFromReplicationOutput, error)
+}
+
+// driver is Secrets Manager as the engine sees it.
+type driver struct {
+	client Client
+	config
+	prefix string // the full one, with its slash
+}
+
+var (
+	_ engine.Driver     = (*driver)(nil)
+	_ engine.ManyGetter = (*driver)(nil)
+)
+
+// FullName implements engine.Driver.
+func (d *driver) FullName(name string) string { return d.prefix + name }
+
+// Limits implements engine.Driver.
+func (d *driver) Limits() engine.Limits {
+	return engine.Limits{Name: maxName - len(d.prefix), Value: maxValue, Parallel: 8, Batch: maxBatch}
+}
+
+// current is the staging label of the newest version (API reference, GetSecretValue).
+const current = "AWSCURRENT"
+
+// Get implements engine.Driver.
+func (d *driver) Get(ctx context.Context, name string, after engine.Rev) (engine.Record, engine.Rev, error) {
+	out, err := d.client.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: aws.String(d.FullName(name))})
+	switch {
+	case isNotFound(err):
+		return d.absent(ctx, name, after)
+	case isInvalidRequest(err):
+		return d.unreadable(ctx, name, err)
+	case err != nil:
+		return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
+	}
+	if r := revision(after); r.version == aws.ToString(out.VersionId) && r.arn == aws.ToString(out.ARN) {
+		return d.follow(ctx, name, r, out)
+	}
+	return d.record(name, out, 0)
+}
+
+// record reads the record of an answer, to be written over with the counter.
+func (d *driver) record(name string, out *sm.GetSecretValueOutput, counter int) (engine.Record, engine.Rev, error) {
+	rec, err := engine.UnmarshalBytes(d.FullName(name), []byte(aws.ToString(out.SecretString)))
+	if err != nil {
+		return engine.Record{}, engine.None, err
+	}
+	return rec, rev{aws.ToString(out.ARN), aws.ToString(out.VersionId), counter}.encode(), nil
+}
+
+// absent is a secret that is not there, or has no current version. Only the latter's revision differs:
+// it is looked for once a CreateSecret has found the name taken.
+func (d *driver) absent(ctx context.Context, name string, after engine.Rev) (engine.Record, engine.Rev, error) {
+	if after != notThere {
+		return engine.Record{}, notThere, nil
+	}
+	out, err := d.client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: aws.String(d.FullName(name))})
+	if isNotFound(err) || isInvalidRequest(err) {
+		return engine.Record{}, notThere, nil
+	}
+	if err != nil {
+		return engine.Record{}, engine.None, d.fail("DescribeSecret", name, false, err)
+	}
+	if out.DeletedDate != nil {
+		return engine.Record{}, notThere, nil
+	}
+	return engine.Record{}, rev{arn: aws.ToString(out.ARN)}.encode(), nil
+}
+
+// unreadable tells a secret that waits for deletion, which is absent, from others that GetSecretValue
+// refuses with the same error.
+func (d *driver) unreadable(ctx context.Context, name string, cause error) (engine.Record, engine.Rev, error) {
+	out, err := d.client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: aws.String(d.FullName(name))})
+	if isNotFound(err) || isInvalidRequest(err) || err == nil && out.DeletedDate != nil {
+		return engine.Record{}, notThere, nil
+	}
+	if err != nil && saysDeleted(cause) {
+		return engine.Record{}, notThere, nil // no permission to ask; the text says so as well
+	}
+	return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, cause)
+}
+
+// maxFollow is how many versions follow walks. A read that lags behind by more, in the moments since
+// the Put that was refused, is not to be expected at 100 versions a day.
+const maxFollow = 16
+
+// follow finds what came after r, on which a Put was refused though stale, a read, still shows it. The
+// derived version exists, then: either the read lags behind, and the current version is found by
+// walking the derived ids, or somebody has moved AWSCURRENT back to r. Then all derive the next id
+// with a higher counter.
+func (d *driver) follow(ctx context.Context, name string, r rev, stale *sm.GetSecretValueOutput) (engine.Record, engine.Rev, error) {
+	next := r
+	for range maxFollow {
+		id := next.successor()
+		out, err := d.client.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: aws.String(r.arn), VersionId: aws.String(id)})
+		if isNotFound(err) {
+			break
+		}
+		if err != nil {
+			return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
+		}
+		for _, label := range out.VersionStages {
+			if label == current {
+				return d.record(name, out, 0)
+			}
+		}
+		next = rev{arn: r.arn, version: id}
+	}
+	if next == r {
+		return d.record(name, stale, r.counter) // the refusal was for another reason
+	}
+	return d.record(name, stale, r.counter+1)
+}
+
+// Put implements engine.Driver. Versions are free in Secrets Manager: there is nothing to tidy.
+func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engine.Record, _ int) (engine.Rev, error) {
+	value, err := engine.MarshalBytes(rec)
+	if err != nil {
+		return engine.None, err
+	}
+	if base == engine.None || base == notThere {
+		return d.create(ctx, name, rec, string(value))
+	}
+	return d.put(ctx, name, revision(base), string(value))
+}
+
+// put makes the version that follows r current.
+//
+// Its id is derived from r's. Two writers that read the same version send the same id, and Secrets
+// Manager refuses other content under an id that exists: the second one loses, in this one call. The
+// SDK's own second try sends the same content, which succeeds and does nothing. The secret is named by
+// its ARN, which ends in six characters that a secret of the same name made later does not have.
+func (d *driver) put(ctx context.Context, name string, r rev, value string) (engine.Rev, error) {
+	out, err := d.client.PutSecretValue(ctx, &sm.PutSecretValueInput{
+		SecretId:           aws.String(r.arn),
+		ClientRequestToken: aws.String(r.successor()),
+		SecretString:       aws.String(value),
+	})
+	switch {
+	case err == nil:
+		return rev{arn: aws.ToString(out.ARN), version: aws.ToString(out.VersionId)}.encode(), nil
+	case isExists(err), isNotFound(err), isInvalidRequest(err) && saysDeleted(err): // taken, or the secret is gone
+		return engine.None, d.conflict("PutSecretValue", name, err)
+	default:
+		return engine.None, d.fail("PutSecretValue", name, true, err)
+	}
+}
+
+// create makes the secret with its first version, whose id is the record's write id: the SDK's own
+// second try is no conflict with the first.
+func (d *driver) create(ctx context.Context, name string, rec engine.Record, value string) (engine.Rev, error) {
+	in := &sm.CreateSecretInput{
+		Name:               aws.String(d.FullName(name)),
+		ClientRequestToken: aws.String(versionID("create", rec.WriteID)),
+		SecretString:       aws.String(value),
+	}
+	if d.kmsKeyID != "" {
+		in.KmsKeyId = aws.String(d.kmsKeyID)
+	}
+	if d.description != "" {
+		in.Description = aws.String(d.description)
+	}
+	for key, value := range d.tags {
+		in.Tags = append(in.Tags, types.Tag{Key: aws.String(key), Value: aws.String(value)})
+	}
+	for _, region := range d.replicas {
+		in.AddReplicaRegions = append(in.AddReplicaRegions, types.ReplicaRegionType{Region: aws.String(region)})
+	}
+	out, err := d.client.CreateSecret(ctx, in)
+	switch {
+	case err == nil:
+		return rev{arn: aws.ToString(out.ARN), version: aws.ToString(out.VersionId)}.encode(), nil
+	case isExists(err):
+		return engine.None, d.conflict("CreateSecret", name, err)
+	case isInvalidRequest(err):
+		return d.restore(ctx, name, value, err)
+	default:
+		return engine.None, d.fail("CreateSecret", name, true, err)
+	}
+}
+
+// restore writes a value to a secret that waits for deletion. A name that is still blocked by a
+// deletion at once, which Secrets Manager carries out asynchronously, is engine.ErrBlocked.
+func (d *driver) restore(ctx context.Context, name, value string, refusal error) (engine.Rev, error) {
+	id := aws.String(d.FullName(name))
+	out, err := d.client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: id})
+	switch {
+	case isNotFound(err) || isInvalidRequest(err):
+		return engine.None, d.blocked(name, refusal)
+	case err != nil:
+		return engine.None, d.fail("DescribeSecret", name, true, err)
+	case out.DeletedDate == nil:
+		// Restored by somebody else since, or refused for a reason of its own.
+		if saysDeleted(refusal) {
+			return engine.None, d.conflict("CreateSecret", name, refusal)
+		}
+		return engine.None, d.fail("CreateSecret", name, true, refusal)
+	}
+	_, err = d.client.RestoreSecret(ctx, &sm.RestoreSecretInput{SecretId: out.ARN})
+	switch {
+	case isNotFound(err) || isInvalidRequest(err):
+		return engine.None, d.blocked(name, refusal)
+	case err != nil:
+		return engine.None, d.fail("RestoreSecret", name, true, err)
+	}
+	return d.put(ctx, name, rev{arn: aws.ToString(out.ARN), version: currentVersion(out)}, value)
+}
+
+func (d *driver) blocked(name string, refusal error) error {
+	f := d.fail("CreateSecret", name, true, refusal).(*engine.Fault)
+	f.Class = engine.ErrBlocked
+	return f
+}
+
+// currentVersion returns the id of the version with the label AWSCURRENT, empty if there is none.
+func currentVersion(out *sm.DescribeSecretOutput) string {
+	for id, labels := range out.VersionIdsToStages {
+		for _, label := range labels {
+			if label == current {
+				return id
+			}
+		}
+	}
+	return ""
+}
+
+// Delete implements engine.Driver. A Put that names the ARN of a deleted secret is refused, so that no
+// tombstone is needed.
+func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, _ engine.Record) error {
+	in := &sm.DeleteSecretInput{SecretId: aws.String(revision(base).arn)}
+	if d.recovery > 0 {
+		in.RecoveryWindowInDays = aws.Int64(d.recovery)
+	} else {
+		in.ForceDeleteWithoutRecovery = aws.Bool(true)
+	}
+	if len(d.replicas) > 0 {
+		if err := d.withdrawReplicas(ctx, name, in.SecretId); err != nil {
+			return err
+		}
+	}
+	_, err := d.client.DeleteSecret(ctx, in)
+	if isNotFound(err) || isInvalidRequest(err) && d.isDeleted(ctx, in.SecretId) {
+		return nil
+	}
+	return d.fail("DeleteSecret", name, false, err)
+}
+
+// withdrawReplicas removes the copies in other regions: a secret that has some cannot be deleted (API
+// reference, DeleteSecret).
+func (d *driver) withdrawReplicas(ctx context.Context, name string, arn *string) error {
+	_, err := d.client.RemoveRegionsFromReplication(ctx, &sm.RemoveRegionsFromReplicationInput{
+		SecretId: arn, RemoveReplicaRegions: d.replicas,
+	})
+	var never *types.InvalidParameterException // the secret was made without these copies
+	if isNotFound(err) || isInvalidRequest(err) || errors.As(err, &never) {
+		return nil // DeleteSecret will say what there is to say
+	}
+	return d.fail("RemoveRegionsFromReplication", name, false, err)
+}
+
+func (d *driver) isDeleted(ctx context.Context, arn *string) bool {
+	out, err := d.client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: arn})
+	return isNotFound(err) || isInvalidRequest(err) || err == nil && out.DeletedDate != nil
+}

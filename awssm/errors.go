@@ -1,0 +1,143 @@
+package awssm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// classes files the service's error codes, which tell more than the HTTP status: that is 400 for most
+// of them. Sources: API reference, common errors, and the errors of each operation.
+var classes = map[string]error{
+	"AccessDeniedException":               oauthstore.ErrAccessDenied,
+	"AccessDenied":                        oauthstore.ErrAccessDenied,
+	"UnrecognizedClientException":         oauthstore.ErrAccessDenied,
+	"InvalidClientTokenId":                oauthstore.ErrAccessDenied,
+	"MissingAuthenticationTokenException": oauthstore.ErrAccessDenied,
+	"IncompleteSignature":                 oauthstore.ErrAccessDenied,
+	"InvalidSignatureException":           oauthstore.ErrAccessDenied,
+	"ExpiredToken":                        oauthstore.ErrAccessDenied,
+	"ExpiredTokenException":               oauthstore.ErrAccessDenied,
+	"OptInRequired":                       oauthstore.ErrAccessDenied,
+	"NotAuthorized":                       oauthstore.ErrAccessDenied,
+	"DecryptionFailure":                   oauthstore.ErrAccessDenied, // KMS refused the key
+	"EncryptionFailure":                   oauthstore.ErrAccessDenied,
+	"ThrottlingException":                 oauthstore.ErrThrottled,
+	"Throttling":                          oauthstore.ErrThrottled,
+	"ThrottledException":                  oauthstore.ErrThrottled,
+	"TooManyRequestsException":            oauthstore.ErrThrottled,
+	"RequestLimitExceeded":                oauthstore.ErrThrottled,
+	"RequestThrottled":                    oauthstore.ErrThrottled,
+	"RequestThrottledException":           oauthstore.ErrThrottled,
+	"SlowDown":                            oauthstore.ErrThrottled,
+	"LimitExceededException":              oauthstore.ErrThrottled,
+	"InternalServiceError":                oauthstore.ErrUnavailable,
+	"InternalFailure":                     oauthstore.ErrUnavailable,
+	"ServiceUnavailable":                  oauthstore.ErrUnavailable,
+	"ServiceUnavailableException":         oauthstore.ErrUnavailable,
+	"RequestTimeout":                      oauthstore.ErrUnavailable,
+	"RequestTimeoutException":             oauthstore.ErrUnavailable,
+}
+
+// errQuota is the class of a quota that no wait within a call gets back.
+var errQuota = fmt.Errorf("%w: %w", oauthstore.ErrThrottled, engine.ErrExhausted)
+
+// fail files an error of the service. quiet leaves the service's message out of the text, for calls
+// that sent a token.
+func (d *driver) fail(op, name string, quiet bool, err error) error {
+	if err == nil {
+		return nil
+	}
+	f := &engine.Fault{Backend: "awssm", Op: op, Class: classOf(err), Err: err}
+	if name != "" {
+		f.Secret = d.FullName(name)
+	}
+	var api smithy.APIError
+	switch {
+	case errors.As(err, &api):
+		f.Code = api.ErrorCode()
+		if !quiet {
+			f.Message = api.ErrorMessage()
+		}
+	case !quiet:
+		f.Message = err.Error()
+	}
+	return f
+}
+
+// conflict files an error as one that a reread may settle.
+func (d *driver) conflict(op, name string, err error) error {
+	f := d.fail(op, name, true, err).(*engine.Fault)
+	f.Class = engine.ErrConflict
+	return f
+}
+
+func classOf(err error) error {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		if api.ErrorCode() == "LimitExceededException" {
+			return errQuota // about 100 versions of one secret in 24 hours
+		}
+		if class, ok := classes[api.ErrorCode()]; ok {
+			return class
+		}
+	}
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) {
+		switch status := response.HTTPStatusCode(); {
+		case status == 429:
+			return oauthstore.ErrThrottled
+		case status == 401 || status == 403:
+			return oauthstore.ErrAccessDenied
+		case status >= 500:
+			return oauthstore.ErrUnavailable
+		case status >= 400:
+			return nil
+		}
+	}
+	if noAnswer(err) {
+		return oauthstore.ErrUnavailable
+	}
+	return nil
+}
+
+// noAnswer reports whether the request got no answer, or only a part of one.
+func noAnswer(err error) bool {
+	var network net.Error
+	var canceled *aws.RequestCanceledError
+	var send *smithyhttp.RequestSendError
+	var half *smithy.DeserializationError
+	return errors.As(err, &network) || errors.As(err, &canceled) || errors.As(err, &send) || errors.As(err, &half) ||
+		errors.Is(err, context.DeadlineExceeded)
+}
+
+func isNotFound(err error) bool {
+	var e *types.ResourceNotFoundException
+	return errors.As(err, &e)
+}
+
+func isExists(err error) bool {
+	var e *types.ResourceExistsException
+	return errors.As(err, &e)
+}
+
+// isInvalidRequest reports the error that a secret marked for deletion gives, among others.
+func isInvalidRequest(err error) bool {
+	var e *types.InvalidRequestException
+	return errors.As(err, &e)
+}
+
+// saysDeleted tells that cause of an InvalidRequestException from its others, where there is nothing
+// but the text to go by.
+func saysDeleted(err error) bool { return strings.Contains(err.Error(), "delet") }

@@ -1,0 +1,129 @@
+package awssm
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// An Option changes how a [Store] keeps its tokens.
+type Option func(*config)
+
+type config struct {
+	prefix      string
+	codec       codec.Codec
+	kmsKeyID    string
+	tags        map[string]string
+	description string
+	replicas    []string
+	recovery    int64 // days; 0 deletes at once
+	timeout     time.Duration
+}
+
+// WithPrefix puts prefix and a slash before the name of every secret, so that several stores share one
+// account and a policy can name one of them. Default "oauthstore". Characters that Secrets Manager
+// does not allow in a name, and "=", are written as "=" and their two hex digits.
+func WithPrefix(prefix string) Option {
+	return func(c *config) { c.prefix = prefix }
+}
+
+// WithCodec sets how tokens are written. Default [codec.JSON].
+func WithCodec(codec codec.Codec) Option {
+	return func(c *config) { c.codec = codec }
+}
+
+// WithKMSKey encrypts the secrets that the store creates under this KMS key (id, alias or ARN), instead
+// of the account's key aws/secretsmanager. Callers then need kms:GenerateDataKey and kms:Decrypt.
+func WithKMSKey(keyID string) Option {
+	return func(c *config) { c.kmsKeyID = keyID }
+}
+
+// WithTags puts tags on the secrets that the store creates: at most 50, keys of 1 to 128 characters,
+// values of up to 256. Needs the permission secretsmanager:TagResource. Tags are not secret.
+func WithTags(tags map[string]string) Option {
+	return func(c *config) { c.tags = maps.Clone(tags) }
+}
+
+// WithDescription sets the description of the secrets that the store creates, up to 2,048 characters.
+// Descriptions are not secret.
+func WithDescription(text string) Option {
+	return func(c *config) { c.description = text }
+}
+
+// WithReplicaRegions makes Secrets Manager keep a copy of each secret that the store creates in these
+// regions, each billed as a secret. Copies are for reading; all stores must write to one region. Needs
+// the permissions secretsmanager:ReplicateSecretToRegions and
+// secretsmanager:RemoveRegionsFromReplication, and a delete costs one call more.
+func WithReplicaRegions(regions ...string) Option {
+	return func(c *config) { c.replicas = slices.Clone(regions) }
+}
+
+// WithRecoveryWindow keeps a deleted secret restorable for so many days, 7 to 30. Default 0: it is
+// deleted for good at once, because a credential that was revoked must be gone. A token saved again
+// while its secret waits for deletion restores the secret under a new value, which needs the
+// permissions secretsmanager:RestoreSecret and secretsmanager:DescribeSecret; should the process die
+// between the two, the deleted token is back.
+func WithRecoveryWindow(days int) Option {
+	return func(c *config) { c.recovery = int64(days) }
+}
+
+// WithTimeout bounds each call to the service, retries of the client included, where the caller's
+// context does not end sooner. Default 15 seconds.
+func WithTimeout(d time.Duration) Option {
+	return func(c *config) { c.timeout = d }
+}
+
+// What Secrets Manager allows (API reference, CreateSecret; user guide, quotas).
+const (
+	maxName        = 256 // some of the service's answers hold no more, though it creates names of 512
+	maxValue       = 65536
+	maxTags        = 50
+	maxTagKey      = 128
+	maxTagValue    = 256
+	maxDescription = 2048
+	minRecovery    = 7
+	maxRecovery    = 30
+
+	// minID is the room that a prefix must leave for names of tokens.
+	minID = 64
+)
+
+func (c *config) check() error {
+	bad := func(option, format string, args ...any) error {
+		return fmt.Errorf("awssm: %s: %s", option, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case c.prefix == "":
+		return bad("WithPrefix", "the prefix is empty")
+	case len(c.fullPrefix()) > maxName-minID:
+		return bad("WithPrefix", "%d characters when written as a name, want at most %d", len(c.fullPrefix())-1, maxName-minID-1)
+	case c.codec == nil:
+		return bad("WithCodec", "the codec is nil")
+	case len(c.tags) > maxTags:
+		return bad("WithTags", "%d tags, want at most %d", len(c.tags), maxTags)
+	case len(c.description) > maxDescription:
+		return bad("WithDescription", "%d characters, want at most %d", len(c.description), maxDescription)
+	case c.recovery != 0 && (c.recovery < minRecovery || c.recovery > maxRecovery):
+		return bad("WithRecoveryWindow", "%d days, want %d to %d, or 0 to delete at once", c.recovery, minRecovery, maxRecovery)
+	case slices.Contains(c.replicas, ""):
+		return bad("WithReplicaRegions", "a region is empty")
+	case c.timeout <= 0:
+		return bad("WithTimeout", "%v, want more than 0", c.timeout)
+	}
+	for key, value := range c.tags {
+		if key == "" || len(key) > maxTagKey || len(value) > maxTagValue {
+			return bad("WithTags", "tag %q: want a key of 1 to %d characters and a value of at most %d", key, maxTagKey, maxTagValue)
+		}
+	}
+	return nil
+}
+
+// fullPrefix is what stands before every name. The last slash of a name is always the one that ends
+// the prefix, so that two stores never meet in one name.
+func (c *config) fullPrefix() string {
+	return engine.Escape(c.prefix, "/_+.@-", '=') + "/"
+}

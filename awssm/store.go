@@ -1,0 +1,108 @@
+// Package awssm keeps OAuth tokens in AWS Secrets Manager.
+//
+//	cfg, err := config.LoadDefaultConfig(ctx)
+//	…
+//	store, err := awssm.New(secretsmanager.NewFromConfig(cfg))
+//
+// Each token is one secret, named <prefix>/token_<id>, whose value is a JSON document; one more
+// secret, <prefix>/index, lists them. The client is the caller's: credentials, region, endpoint and
+// retries are as it was made.
+//
+// # Concurrency
+//
+// Any number of processes may use one prefix, in one region. A write names the version that it was
+// made from: the id of the new version is derived from the id of the old one, and Secrets Manager
+// refuses other content under a version id that exists (API reference, PutSecretValue,
+// ClientRequestToken). So two writers that read the same version cannot both succeed. Whoever edits
+// the secrets by other means (console, rotation, Terraform) is outside of that: their edit is lost if
+// it falls between a store's read and its write.
+//
+// # Limits
+//
+// A token's document and the index must each fit in 65,536 bytes: the index holds some hundreds of
+// tokens. Secrets Manager keeps all versions of the last 24 hours and refuses a write when there are
+// about 100: so one token can be saved about 100 times a day, and about 100 new users and logouts
+// together fit in a day. Beyond that a save is [oauthstore.ErrThrottled]. The service says of itself
+// that all its operations are eventually consistent: a read shortly after another process's write may
+// show the older state, which no write is based on unnoticed.
+//
+// # Permissions
+//
+// On arn:aws:secretsmanager:REGION:ACCOUNT:secret:PREFIX/*: GetSecretValue to read; PutSecretValue and
+// CreateSecret to save; DeleteSecret to delete; BatchGetSecretValue on * for GetTokens (without it
+// tokens are read one by one). DescribeSecret and RestoreSecret are for saving a token whose secret
+// waits for deletion; DescribeSecret also tells such a secret from other refusals.
+package awssm
+
+import (
+	"context"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// Store is an [oauthstore.TokenStore] in AWS Secrets Manager. Make it with [New]. It is safe for
+// concurrent use.
+type Store struct{ engine *engine.Store }
+
+var (
+	_ oauthstore.TokenStore   = (*Store)(nil)
+	_ oauthstore.TokenUpdater = (*Store)(nil)
+)
+
+// New returns a store that uses client, a *secretsmanager.Client. It checks the options and does no
+// I/O; its error names the option.
+func New(client Client, opts ...Option) (*Store, error) {
+	c := config{prefix: "oauthstore", codec: codec.JSON{}, timeout: engine.DefaultTimeout}
+	for _, o := range opts {
+		o(&c)
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	d := &driver{client: client, config: c, prefix: c.fullPrefix()}
+	return &Store{engine: engine.New(d, c.codec, c.timeout)}, nil
+}
+
+// FindToken implements [oauthstore.TokenStore]. By id, or by user name where the store made the id,
+// it costs one GetSecretValue; otherwise one more, and one for the index where it was not read within
+// the last minute. By a token that changed since it was inserted it reads all tokens.
+func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
+	return s.engine.FindToken(ctx, token)
+}
+
+// FindTokenByID implements [oauthstore.TokenStore]. It costs one GetSecretValue.
+func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuthToken, error) {
+	return s.engine.FindTokenByID(ctx, id)
+}
+
+// SaveToken implements [oauthstore.TokenStore]. For a record that exists it costs one GetSecretValue
+// and one PutSecretValue, or only the first where nothing changes. A new one costs a GetSecretValue, a
+// PutSecretValue of the index and a CreateSecret.
+func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	return s.engine.SaveToken(ctx, token)
+}
+
+// UpdateToken implements [oauthstore.TokenUpdater], at the cost of SaveToken for a record that exists.
+func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	return s.engine.UpdateToken(ctx, token)
+}
+
+// DeleteToken implements [oauthstore.TokenStore]. It costs a GetSecretValue, a DeleteSecret and a
+// PutSecretValue of the index.
+func (s *Store) DeleteToken(ctx context.Context, id string) error {
+	return s.engine.DeleteToken(ctx, id)
+}
+
+// GetTokens implements [oauthstore.TokenStore]. It costs one GetSecretValue for the index and a
+// BatchGetSecretValue for every 20 tokens.
+func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
+	return s.engine.GetTokens(ctx)
+}
+
+// DeleteTokens implements [oauthstore.TokenStore]. For each token it costs a GetSecretValue and a
+// DeleteSecret, and the index is read and written once.
+func (s *Store) DeleteTokens(ctx context.Context) error {
+	return s.engine.DeleteTokens(ctx)
+}

@@ -1,0 +1,22 @@
+package awssm_test
+
+import (
+	"testing"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/awssm"
+	"github.com/oauthstore/oauthstore/awssm/awssmtest"
+	"github.com/oauthstore/oauthstore/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
+		srv := awssmtest.NewServer()
+		t.Cleanup(srv.Close)
+		s, err := awssm.New(srv.Client())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}

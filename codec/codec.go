@@ -1,0 +1,147 @@
+// Package codec turns a token's record into the document that a secret holds, and back.
+//
+// [JSON] is the document in clear, which is what the stores use unless told otherwise: the secret
+// manager encrypts it. [Encrypted] wraps another codec and encrypts its documents once more, with a
+// key that the secret manager does not have.
+package codec
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// A Codec turns records into documents and back. It is safe for concurrent use.
+//
+// secret is the full name of the secret that holds the document; a codec may bind the document to it,
+// and names it in errors. Decode returns an [*oauthstore.CorruptRecordError] for a document that
+// Encode did not write, never a record with a part of its fields.
+type Codec interface {
+	Encode(secret string, r *oauthstore.Record) (Document, error)
+	Decode(secret string, d Document) (*oauthstore.Record, error)
+}
+
+// A Document is a JSON object, field by field: services that keep a secret as key and value pairs get
+// it as such. It holds secrets in clear. package encoding/json writes and [Parse] reads it as a
+// whole; package fmt and log/slog show the names of its fields only.
+type Document map[string]json.RawMessage
+
+// Parse reads a document: one JSON object, in UTF-8, without a field twice. Its error does not quote
+// the input.
+func Parse(data []byte) (Document, error) {
+	if !utf8.Valid(data) {
+		return nil, errors.New("not valid UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("not a JSON object")
+	}
+	d := make(Document)
+	for dec.More() {
+		if err := d.parseField(dec); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, errors.New("not a whole JSON object")
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("more than one JSON object")
+	}
+	return d, nil
+}
+
+func (d Document) parseField(dec *json.Decoder) error {
+	// The decoder's errors may quote what they stumble on, and that is a credential: not wrapped.
+	t, err := dec.Token()
+	name, ok := t.(string)
+	if err != nil || !ok {
+		return errors.New("not a whole JSON object")
+	}
+	if _, twice := d[name]; twice {
+		return errors.New("a field stands twice")
+	}
+	var value json.RawMessage
+	if err := dec.Decode(&value); err != nil {
+		return errors.New("not a whole JSON object")
+	}
+	d[name] = value
+	return nil
+}
+
+// Set sets a field to a string.
+func (d Document) Set(name, value string) {
+	quoted, _ := json.Marshal(value) // a string always marshals
+	d[name] = quoted
+}
+
+// Get returns a field that is a string, empty where it is absent. Its error does not quote the value.
+func (d Document) Get(name string) (string, error) {
+	raw, ok := d[name]
+	if !ok {
+		return "", nil
+	}
+	var value string
+	if err := json.Unmarshal(raw, &value); err != nil || !isString(raw) {
+		return "", fmt.Errorf("field %s is not a string", name)
+	}
+	return value, nil
+}
+
+// isString excludes null, which encoding/json takes for an empty string.
+func isString(raw json.RawMessage) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(raw), []byte(`"`))
+}
+
+// String shows the names of the fields.
+func (d Document) String() string {
+	return "Document{" + strings.Join(slices.Sorted(maps.Keys(d)), ", ") + "}"
+}
+
+// Format writes String for every verb.
+func (d Document) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, d.String()) }
+
+// LogValue makes slog show the names of the fields.
+func (d Document) LogValue() slog.Value { return slog.StringValue(d.String()) }
+
+// FormatVersion is the version of the documents that this package writes. It reads all versions with
+// the same number before the first dot.
+const FormatVersion = "1"
+
+const formatField = "format"
+
+// CheckFormat returns an error unless d says that its format is one that this package reads.
+func CheckFormat(d Document) error {
+	format, err := d.Get(formatField)
+	if err != nil {
+		return err
+	}
+	major, _, _ := strings.Cut(format, ".")
+	switch {
+	case format == "":
+		return errors.New("no format version")
+	case major == FormatVersion:
+		return nil
+	case len(major) > 8 || strings.Trim(major, "0123456789") != "":
+		return errors.New("the format version is not a number")
+	default:
+		return fmt.Errorf("format version %s is not known to this version of the library, which reads version %s: a newer one wrote it",
+			major, FormatVersion)
+	}
+}
+
+// SetFormat marks d as a document of this package.
+func SetFormat(d Document) { d.Set(formatField, FormatVersion) }
+
+func corrupt(secret string, err error) error {
+	return &oauthstore.CorruptRecordError{Secret: secret, Reason: err.Error()}
+}

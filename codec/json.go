@@ -1,0 +1,144 @@
+package codec
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// JSON is the codec for documents in clear. Every field is a string; the names are the columns of the
+// Zoho CRM SDKs' token persistence:
+//
+//	format                     "1"
+//	id, user_name              who
+//	client_id, client_secret, redirect_url
+//	grant_token, refresh_token, access_token
+//	token_type, scope, api_domain
+//	expiry_time                milliseconds since 1970-01-01 UTC
+//	superseded_refresh_tokens  digests of former refresh tokens, newest first, with spaces between
+//
+// Empty fields are left out. Fields that it does not know are kept.
+type JSON struct{}
+
+var _ Codec = JSON{}
+
+const (
+	expiryField     = "expiry_time"
+	supersededField = "superseded_refresh_tokens"
+)
+
+// column is a string field of the token and its name in the document.
+type column struct {
+	name  string
+	value *string
+}
+
+func columns(t *oauthstore.OAuthToken) []column {
+	return []column{
+		{"id", &t.ID},
+		{"user_name", &t.UserName},
+		{"client_id", &t.ClientID},
+		{"client_secret", &t.ClientSecret},
+		{"redirect_url", &t.RedirectURL},
+		{"grant_token", &t.GrantToken},
+		{"refresh_token", &t.RefreshToken},
+		{"access_token", &t.AccessToken},
+		{"token_type", &t.TokenType},
+		{"scope", &t.Scope},
+		{"api_domain", &t.APIDomain},
+	}
+}
+
+// Encode implements [Codec]. The document does not depend on the secret's name.
+func (JSON) Encode(_ string, r *oauthstore.Record) (Document, error) {
+	if err := r.Token.Validate(); err != nil {
+		return nil, err
+	}
+	d := make(Document, len(r.Unknown)+12)
+	for name, value := range r.Unknown {
+		d[name] = value
+	}
+	SetFormat(d)
+	token := r.Token
+	for _, c := range columns(&token) {
+		if *c.value != "" {
+			d.Set(c.name, *c.value)
+		}
+	}
+	if !token.Expiry.IsZero() {
+		d.Set(expiryField, strconv.FormatInt(token.Expiry.UnixMilli(), 10))
+	}
+	if len(r.Superseded) > 0 {
+		d.Set(supersededField, strings.Join(r.Superseded, " "))
+	}
+	return d, nil
+}
+
+// Decode implements [Codec].
+func (JSON) Decode(secret string, d Document) (*oauthstore.Record, error) {
+	r, err := decode(d)
+	if err != nil {
+		return nil, corrupt(secret, err)
+	}
+	return r, nil
+}
+
+func decode(d Document) (*oauthstore.Record, error) {
+	if err := CheckFormat(d); err != nil {
+		return nil, err
+	}
+	r := new(oauthstore.Record)
+	known := map[string]bool{formatField: true, expiryField: true, supersededField: true}
+	for _, c := range columns(&r.Token) {
+		value, err := d.Get(c.name)
+		if err != nil {
+			return nil, err
+		}
+		*c.value, known[c.name] = value, true
+	}
+	if r.Token.ID == "" {
+		return nil, errors.New("no id")
+	}
+	var err error
+	if r.Token.Expiry, err = expiry(d); err != nil {
+		return nil, err
+	}
+	superseded, err := d.Get(supersededField)
+	if err != nil {
+		return nil, err
+	}
+	r.Superseded = strings.Fields(superseded)
+	r.Unknown = unknown(d, known)
+	return r, r.Token.Validate()
+}
+
+func expiry(d Document) (time.Time, error) {
+	text, err := d.Get(expiryField)
+	if err != nil || text == "" {
+		return time.Time{}, err
+	}
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}, errors.New("field expiry_time is not a number of milliseconds")
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}
+
+// unknown returns the fields of d that are not known, nil where there are none.
+func unknown(d Document, known map[string]bool) map[string]json.RawMessage {
+	var rest map[string]json.RawMessage
+	for name, value := range d {
+		if known[name] {
+			continue
+		}
+		if rest == nil {
+			rest = make(map[string]json.RawMessage)
+		}
+		rest[name] = value
+	}
+	return rest
+}

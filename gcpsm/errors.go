@@ -1,0 +1,49 @@
+package gcpsm
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// classOf files a status code (google.rpc.Code). What may have taken effect without saying so is
+// unavailable: the engine reads back.
+func classOf(code codes.Code) error {
+	switch code {
+	case codes.PermissionDenied, codes.Unauthenticated:
+		return oauthstore.ErrAccessDenied
+	case codes.ResourceExhausted:
+		return oauthstore.ErrThrottled
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Internal, codes.Aborted, codes.Unknown:
+		return oauthstore.ErrUnavailable
+	default:
+		return nil
+	}
+}
+
+// fail files an error of the service. quiet leaves the service's message out of the text, for calls
+// that sent a token.
+func (d *driver) fail(op, name string, quiet bool, err error) error {
+	if err == nil {
+		return nil
+	}
+	s := status.Convert(err)
+	f := &engine.Fault{
+		Backend: "gcpsm", Op: op, Secret: d.FullName(name),
+		Class: classOf(s.Code()), Code: s.Code().String(), Err: err,
+	}
+	if !quiet {
+		f.Message = s.Message()
+	}
+	return f
+}
+
+// conflict is the error of a write that came too late; cause may be nil.
+func (d *driver) conflict(op, name string, cause error) error {
+	if cause == nil {
+		cause = engine.ErrConflict
+	}
+	return &engine.Fault{Backend: "gcpsm", Op: op, Secret: d.FullName(name), Class: engine.ErrConflict, Err: cause}
+}

@@ -1,0 +1,141 @@
+package gcpsm
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// An Option changes how a [Store] keeps its tokens.
+type Option func(*config)
+
+type config struct {
+	project   string
+	prefix    string
+	codec     codec.Codec
+	location  string   // of regional secrets
+	locations []string // of user-managed replication
+	kmsKeys   []string
+	labels    map[string]string
+	keep      int
+	timeout   time.Duration
+}
+
+// WithPrefix puts prefix and two underscores before the name of every secret, so that several stores
+// share one project and an IAM condition can name one of them. Default "oauthstore". Characters other
+// than letters, digits and hyphens are written as an underscore and their two hex digits: "my_app"
+// becomes "my_5fapp".
+func WithPrefix(prefix string) Option {
+	return func(c *config) { c.prefix = prefix }
+}
+
+// WithCodec sets how tokens are written. Default [codec.JSON].
+func WithCodec(codec codec.Codec) Option {
+	return func(c *config) { c.codec = codec }
+}
+
+// WithLocation keeps the secrets in one region, as regional secrets. The client must have been made
+// for the region's endpoint: option.WithEndpoint("secretmanager.LOCATION.rep.googleapis.com:443").
+// They take 80 writes a second to one secret where global ones take 2.
+func WithLocation(location string) Option {
+	return func(c *config) { c.location = location }
+}
+
+// WithReplicaLocations keeps the payloads in these regions, user-managed replication, instead of where
+// Google sees fit. Each is billed. It cannot be changed once a secret exists.
+func WithReplicaLocations(locations ...string) Option {
+	return func(c *config) { c.locations = slices.Clone(locations) }
+}
+
+// WithKMSKey encrypts the secrets that the store creates under customer-managed keys, given by resource
+// name: one in location "global" for automatic replication, one in the region for [WithLocation], one
+// for each of [WithReplicaLocations] in their order.
+func WithKMSKey(names ...string) Option {
+	return func(c *config) { c.kmsKeys = slices.Clone(names) }
+}
+
+// WithLabels puts labels on the secrets that the store creates: at most 64, keys and values of up to 63
+// lower-case letters, digits, underscores and hyphens, keys beginning with a letter. Labels are not
+// secret.
+func WithLabels(labels map[string]string) Option {
+	return func(c *config) { c.labels = maps.Clone(labels) }
+}
+
+// WithVersionsKept keeps n superseded versions of each secret instead of destroying them at the next
+// save. Default 0: each version that is not destroyed is billed.
+func WithVersionsKept(n int) Option {
+	return func(c *config) { c.keep = n }
+}
+
+// WithTimeout bounds each step of a call, the retries of a read included, where the caller's context
+// does not end sooner. Default 15 seconds.
+func WithTimeout(d time.Duration) Option {
+	return func(c *config) { c.timeout = d }
+}
+
+// What Secret Manager allows (its quotas page and the API reference of the resources).
+const (
+	maxName   = 255
+	maxValue  = 65536
+	maxLabels = 64
+	minID     = 64 // room that a prefix must leave for names of tokens
+)
+
+var (
+	labelKey   = regexp.MustCompile(`^[\p{Ll}\p{Lo}][\p{Ll}\p{Lo}\p{N}_-]{0,62}$`)
+	labelValue = regexp.MustCompile(`^[\p{Ll}\p{Lo}\p{N}_-]{0,63}$`)
+	projectID  = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]*$`) // an id, one of a domain, or a number
+	region     = regexp.MustCompile(`^[a-z0-9-]+$`)
+)
+
+func (c *config) check() error {
+	bad := func(option, format string, args ...any) error {
+		return fmt.Errorf("gcpsm: %s: %s", option, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case !projectID.MatchString(c.project):
+		return bad("New", "%q is not the id or number of a project", c.project)
+	case c.prefix == "":
+		return bad("WithPrefix", "the prefix is empty")
+	case len(c.fullPrefix()) > maxName-minID:
+		return bad("WithPrefix", "%d characters when written as a name, want at most %d",
+			len(c.fullPrefix())-len(separator), maxName-minID-len(separator))
+	case c.codec == nil:
+		return bad("WithCodec", "the codec is nil")
+	case c.location != "" && !region.MatchString(c.location):
+		return bad("WithLocation", "%q is not the name of a region", c.location)
+	case c.location != "" && len(c.locations) > 0:
+		return bad("WithReplicaLocations", "regional secrets (WithLocation) are not replicated")
+	case slices.ContainsFunc(c.locations, func(l string) bool { return !region.MatchString(l) }):
+		return bad("WithReplicaLocations", "%q: not all are names of regions", c.locations)
+	case len(c.kmsKeys) > 0 && len(c.kmsKeys) != max(1, len(c.locations)):
+		return bad("WithKMSKey", "%d keys for %d locations", len(c.kmsKeys), max(1, len(c.locations)))
+	case slices.Contains(c.kmsKeys, ""):
+		return bad("WithKMSKey", "a key is empty")
+	case len(c.labels) > maxLabels:
+		return bad("WithLabels", "%d labels, want at most %d", len(c.labels), maxLabels)
+	case c.keep < 0:
+		return bad("WithVersionsKept", "%d, want 0 or more", c.keep)
+	case c.timeout <= 0:
+		return bad("WithTimeout", "%v, want more than 0", c.timeout)
+	}
+	for key, value := range c.labels {
+		if !labelKey.MatchString(key) || !labelValue.MatchString(value) {
+			return bad("WithLabels", "%q: %q: want lower-case letters, digits, _ and -, at most 63", key, value)
+		}
+	}
+	return nil
+}
+
+// separator ends the prefix in a name. An escaped prefix never holds it, so that two stores never meet
+// in one name.
+const separator = "__"
+
+func (c *config) fullPrefix() string {
+	return engine.Escape(c.prefix, "-", '_') + separator
+}

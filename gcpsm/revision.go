@@ -1,0 +1,94 @@
+package gcpsm
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// rev is a revision: the number of a version, 0 for a secret without any, and the lowest number of
+// which a version may be left.
+type rev struct{ number, floor int }
+
+func (r rev) encode() engine.Rev {
+	return engine.Rev(strconv.Itoa(r.number) + "|" + strconv.Itoa(r.floor))
+}
+
+// revision is the inverse of encode. Of engine.None it makes the revision of a secret that is not there.
+func revision(e engine.Rev) rev {
+	number, floor, _ := strings.Cut(string(e), "|")
+	n, _ := strconv.Atoi(number)
+	f, _ := strconv.Atoi(floor)
+	return rev{n, max(f, 1)}
+}
+
+// versionNumber returns the number at the end of a version's resource name.
+func versionNumber(resource string) int {
+	n, _ := strconv.Atoi(resource[strings.LastIndexByte(resource, '/')+1:])
+	return n
+}
+
+// floorField is this backend's addition to the header.
+const floorField = "lowest_version"
+
+func marshal(rec engine.Record, floor int) ([]byte, error) {
+	d := engine.Marshal(rec)
+	d.Set(floorField, strconv.Itoa(floor))
+	b, err := json.Marshal(d)
+	if err != nil {
+		return nil, errors.New("gcpsm: the document is not JSON") // err may quote a field
+	}
+	return b, nil
+}
+
+func unmarshal(secret string, data []byte) (rec engine.Record, floor int, err error) {
+	d, err := codec.Parse(data)
+	if err != nil {
+		return engine.Record{}, 0, &oauthstore.CorruptRecordError{Secret: secret, Reason: err.Error()}
+	}
+	text, err := d.Get(floorField)
+	if err != nil {
+		return engine.Record{}, 0, &oauthstore.CorruptRecordError{Secret: secret, Reason: err.Error()}
+	}
+	delete(d, floorField)
+	floor, _ = strconv.Atoi(text)
+	rec, err = engine.Unmarshal(secret, d)
+	return rec, floor, err
+}
+
+// sightings remembers the newest version that was seen of each secret: what the service shows as the
+// latest may be older.
+type sightings struct {
+	mu      sync.Mutex
+	numbers map[string]int
+}
+
+// maxSightings bounds the memory. What is forgotten is seen again.
+const maxSightings = 1 << 16
+
+func (s *sightings) add(name string, number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.numbers == nil || len(s.numbers) >= maxSightings {
+		s.numbers = make(map[string]int)
+	}
+	s.numbers[name] = max(s.numbers[name], number)
+}
+
+func (s *sightings) newest(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.numbers[name]
+}
+
+func (s *sightings) forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.numbers, name)
+}

@@ -1,0 +1,111 @@
+// Package gcpsm keeps OAuth tokens in Google Cloud Secret Manager.
+//
+//	client, err := secretmanager.NewClient(ctx)
+//	…
+//	store, err := gcpsm.New(client, "my-project")
+//
+// Each token is one secret, named <prefix>__token_<id>, whose newest version is a JSON document; one
+// more secret, <prefix>__index, lists them. The client is the caller's: credentials and endpoint are as
+// it was made. Make one for the process: each dials a connection.
+//
+// # Concurrency
+//
+// Any number of processes may use one prefix. Secret Manager adds versions unconditionally, so each
+// version says which one it was made from, and counts only if it is the first that was made from there:
+// of two writers that read the same version one succeeds, and the other's version is void and destroyed
+// later. Only reading a version by its number is strongly consistent at Google; a plain read takes the
+// newest version that the service shows, which may for minutes be an older one after another process's
+// write. No write is based on it unnoticed, and a store never goes behind what it has seen itself.
+//
+// # Cost
+//
+// Versions that are not destroyed are billed, so a save destroys the one before, and a delete all of
+// them: what stays of a deleted token is an empty secret, which costs nothing and keeps the numbers from
+// starting anew. A process that dies between a write and that leaves a version; one write in 64 to a
+// secret looks for such.
+//
+// # Limits
+//
+// A token's document and the index must each fit in 65,536 bytes: the index holds some hundreds of
+// tokens. Google takes about two writes a second to a secret (80 to a regional one): that many new
+// tokens and deletes in a second. Beyond that a call is [oauthstore.ErrThrottled].
+//
+// # Permissions
+//
+// secretmanager.versions.access to read. To save also secretmanager.secrets.create,
+// secretmanager.versions.add, secretmanager.versions.destroy and secretmanager.versions.list, which
+// tells a secret whose token was deleted from others. The same to delete.
+package gcpsm
+
+import (
+	"context"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// Store is an [oauthstore.TokenStore] in Google Cloud Secret Manager. Make it with [New]. It is safe for
+// concurrent use.
+type Store struct{ engine *engine.Store }
+
+var (
+	_ oauthstore.TokenStore   = (*Store)(nil)
+	_ oauthstore.TokenUpdater = (*Store)(nil)
+)
+
+// New returns a store that keeps its secrets in project, an id or number, and uses client, a
+// *secretmanager.Client. It checks the options and does no I/O; its error names the option.
+func New(client Client, project string, opts ...Option) (*Store, error) {
+	c := config{project: project, prefix: "oauthstore", codec: codec.JSON{}, timeout: engine.DefaultTimeout}
+	for _, o := range opts {
+		o(&c)
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return &Store{engine: engine.New(newDriver(client, c), c.codec, c.timeout)}, nil
+}
+
+// FindToken implements [oauthstore.TokenStore]. By id, or by user name where the store made the id,
+// it costs one AccessSecretVersion; otherwise one more, and one for the index where it was not read
+// within the last minute. By a token that changed since it was inserted it reads all tokens.
+func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
+	return s.engine.FindToken(ctx, token)
+}
+
+// FindTokenByID implements [oauthstore.TokenStore]. It costs one AccessSecretVersion.
+func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuthToken, error) {
+	return s.engine.FindTokenByID(ctx, id)
+}
+
+// SaveToken implements [oauthstore.TokenStore]. For a record that exists it costs one
+// AccessSecretVersion, one AddSecretVersion and one DestroySecretVersion, or only the first where
+// nothing changes. A new one costs an AccessSecretVersion, an AddSecretVersion and one or two
+// DestroySecretVersion of the index, a CreateSecret and an AddSecretVersion.
+func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	return s.engine.SaveToken(ctx, token)
+}
+
+// UpdateToken implements [oauthstore.TokenUpdater], at the cost of SaveToken for a record that exists.
+func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	return s.engine.UpdateToken(ctx, token)
+}
+
+// DeleteToken implements [oauthstore.TokenStore]. It costs an AccessSecretVersion, an AddSecretVersion
+// and two DestroySecretVersion of the token and an AddSecretVersion of the index.
+func (s *Store) DeleteToken(ctx context.Context, id string) error {
+	return s.engine.DeleteToken(ctx, id)
+}
+
+// GetTokens implements [oauthstore.TokenStore]. It costs one AccessSecretVersion for the index and one
+// for each token, 16 at a time.
+func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
+	return s.engine.GetTokens(ctx)
+}
+
+// DeleteTokens implements [oauthstore.TokenStore]. For each token it costs what DeleteToken does, and
+// the index is read and written once.
+func (s *Store) DeleteTokens(ctx context.Context) error {
+	return s.engine.DeleteTokens(ctx)
+}

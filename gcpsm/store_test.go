@@ -1,0 +1,27 @@
+package gcpsm_test
+
+import (
+	"testing"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/gcpsm"
+	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
+	"github.com/oauthstore/oauthstore/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
+		srv := gcpsmtest.NewServer()
+		t.Cleanup(srv.Close)
+		client, err := srv.Client(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close() })
+		s, err := gcpsm.New(client, "my-project")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}

@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	randv2 "math/rand/v2"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// commit makes one write to the secret name and sees it through. cur is what the caller has read.
+//
+// change returns the record to write in place of cur, nil for none, or an error to stop with. It is
+// asked again, with what was read anew and the failure that made it necessary, until a write takes
+// effect; so it must be safe to ask twice. Commit returns the state in which the write, if there was
+// one, had taken effect; another writer may have been there since.
+func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
+	change func(cur state, failure error) (*Record, error)) (state, error) {
+	var mine []string // the write ids of this call
+	var failure error
+	var p patience
+	for {
+		next, err := change(cur, failure)
+		if err != nil || next == nil {
+			return cur, err
+		}
+		stamp(next, cur)
+		mine = append(mine, next.WriteID)
+		var rev Rev
+		if rev, failure = s.put(ctx, name, cur.rev, *next, tidy); failure == nil {
+			return state{*next, rev}, nil
+		}
+		more := p.take(failure)
+		if final(failure) {
+			return cur, failure
+		}
+		if err := wait(ctx, more); err != nil {
+			return cur, err
+		}
+		if cur, err = s.get(ctx, name, superseded(cur, failure)); err != nil {
+			return cur, err
+		}
+		// A failed write may have taken effect all the same: its answer was lost, or the service's
+		// client tried twice and met itself. The newest record knows.
+		if cur.rec.holds(mine) {
+			return cur, nil
+		}
+		if more == giveUp {
+			return cur, s.tired(name, failure)
+		}
+	}
+}
+
+// stamp makes next the successor of cur.
+func stamp(next *Record, cur state) {
+	next.WriteID = newNonce()
+	next.Base = cur.rev
+	next.Earlier = nil
+	if cur.rec.WriteID != "" {
+		earlier := append([]string{cur.rec.WriteID}, cur.rec.Earlier...)
+		next.Earlier = earlier[:min(len(earlier), maxEarlier)]
+	}
+}
+
+// newNonce returns 96 random bits.
+func newNonce() string {
+	b := make([]byte, 12)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the program instead
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// superseded is the revision that a failed write has shown to be an old one.
+func superseded(cur state, failure error) Rev {
+	if errors.Is(failure, ErrConflict) {
+		return cur.rev
+	}
+	return None
+}
+
+// final reports whether trying again cannot help.
+func final(err error) bool {
+	if errors.Is(err, ErrExhausted) {
+		return true
+	}
+	for _, passing := range []error{ErrConflict, ErrBlocked, oauthstore.ErrThrottled, oauthstore.ErrUnavailable} {
+		if errors.Is(err, passing) {
+			return false
+		}
+	}
+	return true
+}
+
+// How often one call tries again before it leaves that to its caller. Failures get few tries: the
+// service's client has tried already.
+const (
+	maxConflicts  = 24
+	maxFailures   = 2
+	maxBlocked    = 2 * time.Minute // a forced deletion of a secret in AWS ends within seconds
+	conflictPause = 10 * time.Millisecond
+	failurePause  = 100 * time.Millisecond
+	longestPause  = 2 * time.Second
+)
+
+// patience counts the failures of one call.
+type patience struct {
+	conflicts, failures, blocks int
+	start                       time.Time
+}
+
+// giveUp, as the answer of take, is no more tries.
+const giveUp time.Duration = -1
+
+// take counts a failure and returns how long to wait at most before the next try.
+func (p *patience) take(err error) time.Duration {
+	if p.start.IsZero() {
+		p.start = time.Now()
+	}
+	switch {
+	case errors.Is(err, ErrBlocked):
+		p.blocks++
+		return next(time.Since(p.start) < maxBlocked, failurePause, p.blocks)
+	case errors.Is(err, ErrConflict):
+		p.conflicts++
+		return next(p.conflicts < maxConflicts, conflictPause, p.conflicts)
+	default:
+		p.failures++
+		return next(p.failures <= maxFailures, failurePause, p.failures)
+	}
+}
+
+// next doubles the pause with each failure.
+func next(more bool, pause time.Duration, failures int) time.Duration {
+	if !more {
+		return giveUp
+	}
+	return min(pause<<min(failures, 10), longestPause)
+}
+
+// wait waits for a random part of longest ("full jitter"), or for the end of ctx.
+func wait(ctx context.Context, longest time.Duration) error {
+	if longest <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(randv2.N(longest))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// tired is the error of a call whose patience has ended.
+func (s *Store) tired(name string, failure error) error {
+	if errors.Is(failure, ErrConflict) || errors.Is(failure, ErrBlocked) {
+		return fmt.Errorf("%w: gave up on secret %s: %w", oauthstore.ErrUnavailable, s.driver.FullName(name), failure)
+	}
+	return failure
+}

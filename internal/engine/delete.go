@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// gone is a record that was deleted.
+type gone struct {
+	id     string
+	nonces []string // that the record carried
+}
+
+// DeleteToken implements oauthstore.TokenStore.
+func (s *Store) DeleteToken(ctx context.Context, id string) error {
+	if err := cmp.Or(ctx.Err(), oauthstore.CheckID(id)); err != nil {
+		return err
+	}
+	g, err := s.destroy(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.forget(ctx, tidyDelete, []gone{g})
+}
+
+// DeleteTokens implements oauthstore.TokenStore. Tokens that cannot be deleted do not keep the others
+// from being deleted.
+func (s *Store) DeleteTokens(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	entries, err := s.entries(ctx, true)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	var deleted []gone
+	var failed error
+	err = inParallel(ctx, s.driver.Limits().Parallel, ids(entries), func(ctx context.Context, id string) error {
+		g, err := s.destroy(ctx, id)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil && !errors.Is(err, oauthstore.ErrTokenNotFound) {
+			failed = cmp.Or(failed, err)
+			return nil
+		}
+		g.id = id
+		deleted = append(deleted, g)
+		return nil
+	})
+	return errors.Join(cmp.Or(failed, err), s.forget(context.WithoutCancel(ctx), TidyAll, deleted))
+}
+
+// destroy removes the secret of a token. It is gone, with all that anyone could base a write on,
+// before its entry is.
+func (s *Store) destroy(ctx context.Context, id string) (gone, error) {
+	name, err := s.tokenName(id)
+	if err != nil {
+		return gone{}, err
+	}
+	unlock, _, err := s.locks.lock(ctx, name)
+	if err != nil {
+		return gone{}, err
+	}
+	defer unlock()
+	cur, err := s.get(ctx, name, None)
+	if err != nil {
+		return gone{}, err
+	}
+	if !cur.rec.Live() && !cur.rec.Deleted {
+		return gone{}, oauthstore.ErrTokenNotFound
+	}
+	last, err := s.destroyState(ctx, name, cur)
+	return gone{id: id, nonces: append(last.Claims, last.Incarnation)}, err
+}
+
+// destroyState removes what cur is, or what has become of it, and returns the header of what it
+// removed. A tombstone on top means that a delete stopped half-way; it is finished.
+func (s *Store) destroyState(ctx context.Context, name string, cur state) (Record, error) {
+	var p patience
+	for {
+		tombstone := cur.rec
+		if !tombstone.Deleted {
+			tombstone.Deleted, tombstone.Document = true, nil
+			stamp(&tombstone, cur)
+		}
+		failure := s.remove(ctx, name, cur.rev, tombstone)
+		if failure == nil || final(failure) {
+			return tombstone, failure
+		}
+		pause := p.take(failure)
+		if err := wait(ctx, pause); err != nil {
+			return tombstone, err
+		}
+		next, err := s.get(ctx, name, superseded(cur, failure))
+		if err != nil {
+			return tombstone, err
+		}
+		if !next.rec.Live() && !next.rec.Deleted {
+			return tombstone, nil
+		}
+		if pause == giveUp {
+			return tombstone, s.tired(name, failure)
+		}
+		cur = next
+	}
+}
+
+// forget removes the index entries of deleted records: those that the record stood behind, and those
+// of writers that must have died. Another one may belong to an insert that is under way.
+func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
+	if len(deleted) == 0 {
+		return nil
+	}
+	nonces := make(map[string][]string, len(deleted))
+	for _, g := range deleted {
+		nonces[g.id] = g.nonces
+	}
+	obsolete := func(e entry) bool {
+		carried, ok := nonces[e.ID]
+		return ok && (slices.Contains(carried, e.Nonce) || !e.pending())
+	}
+	if entries, err := s.entries(ctx, false); err != nil || !slices.ContainsFunc(entries, obsolete) {
+		// The cached index is older than the record.
+		if _, err := s.entries(ctx, true); err != nil {
+			return err
+		}
+	}
+	return s.changeIndex(ctx, tidy, func(entries []entry) ([]entry, error) {
+		rest := slices.DeleteFunc(entries, obsolete)
+		if len(rest) == len(entries) {
+			return nil, errUnchanged
+		}
+		return rest, nil
+	})
+}

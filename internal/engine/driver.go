@@ -1,0 +1,87 @@
+// Package engine is the one implementation of oauthstore.TokenStore that all services share: it
+// matches, merges, keeps the index and settles writes, over a [Driver] that is one service.
+package engine
+
+import (
+	"context"
+	"errors"
+)
+
+// A Driver is one secret manager, reduced to what the engine cannot do without.
+//
+// It is safe for concurrent use and honours ctx. It keeps no document that it is given and gives none
+// away that it keeps. Names come from the engine: [a-zA-Z0-9_-], at most Limits.Name characters; a
+// Driver puts its prefix before them. It neither retries nor guesses: the engine settles every write
+// by its write id. An error wraps one of the sentinels of package oauthstore where it applies, else
+// it is final, and [ErrConflict] or [ErrBlocked] where they say so.
+type Driver interface {
+	// Get returns the newest record of name and its revision, both from one read. A secret that is
+	// not there, has no version or waits for deletion is a Record without document; its revision is
+	// good for Put all the same.
+	//
+	// after, unless it is None, is a revision on which a Put met ErrConflict. Get then returns what
+	// followed it, even where the service's plain read still shows the old state; or, if the service
+	// went back to it, the same record under a revision on which a Put can succeed.
+	Get(ctx context.Context, name string, after Rev) (Record, Rev, error)
+
+	// Put makes rec the newest record of name, provided that the newest one is still that of
+	// revision base (None: that there is no secret of this name), and returns rec's revision; else
+	// the error wraps ErrConflict. After an error without a class, or with ErrUnavailable, rec may
+	// have been stored all the same.
+	//
+	// tidy is how many superseded versions Put may remove afterwards, oldest first, where the service
+	// charges for each of them; TidyAll is no limit. That they could not be removed is no error.
+	Put(ctx context.Context, name string, base Rev, rec Record, tidy int) (Rev, error)
+
+	// Delete destroys the record of revision base and all that came before it, so that no write based
+	// on them can succeed any more. Where the service cannot do that at one stroke, it first puts
+	// tombstone on top, as Put does; a Delete of a tombstone finishes what was begun. Where base is
+	// no longer the newest and the service can tell, the error wraps ErrConflict.
+	Delete(ctx context.Context, name string, base Rev, tombstone Record) error
+
+	// FullName is the name under which the service keeps the secret: for error texts, and what an
+	// encrypting codec binds a document to.
+	FullName(name string) string
+
+	// Limits says what the service allows. No I/O.
+	Limits() Limits
+}
+
+// A ManyGetter is a Driver that reads many secrets in fewer calls.
+type ManyGetter interface {
+	// GetMany calls yield once for each of the names, of which there are at most Limits.Batch, in any
+	// order and never twice at a time, with what Get would return.
+	GetMany(ctx context.Context, names []string, yield func(name string, rec Record, rev Rev, err error))
+}
+
+// A Rev is a revision of a secret, opaque to the engine.
+type Rev string
+
+// None is no revision.
+const None Rev = ""
+
+// TidyAll lets Put remove all superseded versions.
+const TidyAll = -1
+
+// Limits are what a service allows.
+type Limits struct {
+	Name     int // characters in the name of a secret, without the prefix
+	Value    int // bytes in one version
+	Parallel int // calls at a time for reads of many
+	Batch    int // names in one GetMany
+}
+
+// How a write can fail other than for good.
+var (
+	// ErrConflict says that the newest record is not the expected one: another writer, or an earlier
+	// attempt of one's own whose answer was lost.
+	ErrConflict = errors.New("another write came in between")
+
+	// ErrBlocked says that the service does not take this name yet, since the secret of that name is
+	// still being deleted.
+	ErrBlocked = errors.New("the secret of this name is still being deleted")
+
+	// ErrExhausted, beside oauthstore.ErrThrottled, says that a quota is used up for longer than it
+	// makes sense to wait.
+	ErrExhausted = errors.New("a quota is used up")
+)

@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// hint is a digest that tells tokens apart well enough to look in the right record first; empty for
+// the empty token.
+func hint(token string) string {
+	if token == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:6])
+}
+
+// A lookup finds the record that a token points at. It remembers all that it has read.
+type lookup struct {
+	store  *Store
+	token  *oauthstore.OAuthToken
+	loaded map[string]*found
+
+	// forSave lets a miss in the cached index count: a save that inserts writes the index, and is
+	// refused if the cached one was old.
+	forSave bool
+}
+
+func (s *Store) newLookup(token *oauthstore.OAuthToken, forSave bool) *lookup {
+	return &lookup{store: s, token: token, loaded: make(map[string]*found), forSave: forSave}
+}
+
+// resolve returns the record, nil if there is none.
+func (l *lookup) resolve(ctx context.Context) (*found, error) {
+	switch oauthstore.RuleFor(l.token) {
+	case oauthstore.RuleID:
+		f, err := l.load(ctx, l.token.ID)
+		if err != nil || f.record == nil {
+			return nil, err
+		}
+		return f, nil
+	case oauthstore.RuleUserName:
+		return l.byUser(ctx)
+	case oauthstore.RuleAccessToken, oauthstore.RuleRefreshToken:
+		return l.byToken(ctx)
+	default:
+		return nil, nil
+	}
+}
+
+// load reads the record under id, once.
+func (l *lookup) load(ctx context.Context, id string) (*found, error) {
+	if f, ok := l.loaded[id]; ok {
+		return f, nil
+	}
+	f, err := l.store.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	l.loaded[id] = f
+	return f, nil
+}
+
+// loadAll reads the records under those of the ids that were not read yet.
+func (l *lookup) loadAll(ctx context.Context, ids []string) error {
+	ids = slices.DeleteFunc(ids, func(id string) bool { return l.loaded[id] != nil })
+	if len(ids) == 1 {
+		_, err := l.load(ctx, ids[0])
+		return err
+	}
+	return l.store.loadAll(ctx, ids, func(f *found) { l.loaded[f.id] = f })
+}
+
+// match returns the record that the token points at among those read so far.
+func (l *lookup) match() *found {
+	var stored []*oauthstore.OAuthToken
+	for _, f := range l.loaded {
+		if f.record != nil {
+			stored = append(stored, &f.record.Token)
+		}
+	}
+	if m := oauthstore.Match(l.token, stored); m != nil {
+		return l.loaded[m.ID]
+	}
+	return nil
+}
+
+// byUser looks where the record most likely is, under the id that the index names or the one that is
+// derived from the user name, and in the index where that settles nothing.
+func (l *lookup) byUser(ctx context.Context) (*found, error) {
+	f, err := l.load(ctx, l.likelyID())
+	if err != nil {
+		return nil, err
+	}
+	if l.sure(f) {
+		return f, nil
+	}
+	if f.record != nil && l.token.ClientID != "" {
+		if f, err = l.load(ctx, oauthstore.DerivedID(l.token.UserName, l.token.ClientID)); err != nil {
+			return nil, err
+		}
+		if l.sure(f) {
+			return f, nil
+		}
+	}
+	return l.byIndex(ctx, l.mayBeUser)
+}
+
+func (l *lookup) likelyID() string {
+	derived := oauthstore.DerivedID(l.token.UserName, "")
+	_, entries, ok := l.store.index.cached()
+	if !ok {
+		return derived
+	}
+	entries = slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return !l.mayBeUser(e) })
+	i := slices.IndexFunc(entries, func(e entry) bool { return e.Client == l.token.ClientID })
+	switch {
+	case i >= 0:
+		return entries[i].ID
+	case len(entries) == 1:
+		return entries[0].ID
+	default:
+		return derived
+	}
+}
+
+// sure reports whether f is the token's record, whatever other records there are.
+func (l *lookup) sure(f *found) bool {
+	if f.record == nil || f.record.Token.UserName != l.token.UserName {
+		return false
+	}
+	client := f.record.Token.ClientID
+	return client == l.token.ClientID ||
+		!f.state.rec.Siblings && (client == "" || l.token.ClientID == "")
+}
+
+func (l *lookup) mayBeUser(e entry) bool {
+	return e.User == l.token.UserName &&
+		(e.Client == l.token.ClientID || e.Client == "" || l.token.ClientID == "")
+}
+
+// byToken looks by the index's hints and then, since tokens change after the insert, in all records.
+func (l *lookup) byToken(ctx context.Context) (*found, error) {
+	f, err := l.byIndex(ctx, l.mayHaveToken)
+	if err != nil || f != nil && l.settles(f) {
+		return f, err
+	}
+	return l.byIndex(ctx, func(entry) bool { return true })
+}
+
+// settles reports whether no other record can be a better match than f: a grant token counts before
+// a refresh token.
+func (l *lookup) settles(f *found) bool {
+	return oauthstore.RuleFor(l.token) == oauthstore.RuleAccessToken ||
+		l.token.GrantToken == "" || l.token.GrantToken == f.record.Token.GrantToken
+}
+
+func (l *lookup) mayHaveToken(e entry) bool {
+	if oauthstore.RuleFor(l.token) == oauthstore.RuleAccessToken {
+		return e.Access == hint(l.token.AccessToken)
+	}
+	return e.Grant != "" && e.Grant == hint(l.token.GrantToken) ||
+		e.Refresh != "" && e.Refresh == hint(l.token.RefreshToken)
+}
+
+// byIndex reads the records whose entries fit and returns the one that matches. The cached index will
+// do for a hit, and in a save for a miss.
+func (l *lookup) byIndex(ctx context.Context, fits func(entry) bool) (*found, error) {
+	f, err := l.byEntries(ctx, false, fits)
+	if err != nil || f != nil || l.forSave {
+		return f, err
+	}
+	return l.byEntries(ctx, true, fits)
+}
+
+func (l *lookup) byEntries(ctx context.Context, fresh bool, fits func(entry) bool) (*found, error) {
+	entries, err := l.store.entries(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	fitting := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return !fits(e) })
+	if err := l.loadAll(ctx, ids(fitting)); err != nil {
+		return nil, err
+	}
+	return l.match(), nil
+}
+
+// knows reports whether the record under id was read.
+func (l *lookup) knows(id string) bool {
+	return l.loaded[id] != nil
+}

@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
+)
+
+// The index is the secret that lists what exists. What must hold, at every point at which a process
+// may die: every token secret has an entry with its id, and every record's user name and client id
+// stand in an entry with its id.
+//
+// So an insert, or a change of the user name or client id, writes the index first; a delete removes
+// the secret first. An entry without a secret is harmless: readers skip it. An entry says which
+// write it was made for by a nonce, which that write puts into the record's claims. A delete removes
+// the entries whose nonces the deleted record carried, and leaves the others: each may belong to an
+// insert that is between its two writes. An insert that takes longer than maxInsert there starts
+// over, so that an entry older than grace whose nonce no record carries belongs to nobody.
+const (
+	maxInsert = time.Minute
+	grace     = 15 * time.Minute // maxInsert, and room for clocks that disagree
+)
+
+// An entry is one line of the index. Digests are those of the tokens when the entry was made: hints,
+// verified on the record.
+type entry struct {
+	ID      string `json:"id"`
+	User    string `json:"user,omitempty"`
+	Client  string `json:"client,omitempty"`
+	Nonce   string `json:"nonce"`
+	At      string `json:"at"` // seconds since 1970, as all numbers in text
+	Grant   string `json:"grant,omitempty"`
+	Refresh string `json:"refresh,omitempty"`
+	Access  string `json:"access,omitempty"`
+}
+
+func newEntry(t *oauthstore.OAuthToken) entry {
+	return entry{
+		ID: t.ID, User: t.UserName, Client: t.ClientID,
+		Nonce: newNonce(), At: strconv.FormatInt(time.Now().Unix(), 10),
+		Grant: hint(t.GrantToken), Refresh: hint(t.RefreshToken), Access: hint(t.AccessToken),
+	}
+}
+
+// pending reports whether the write that e was made for may still come, if it has not.
+func (e entry) pending() bool {
+	at, err := strconv.ParseInt(e.At, 10, 64)
+	return err != nil || time.Since(time.Unix(at, 0)) < grace
+}
+
+// ids returns the ids of the entries, each once.
+func ids(entries []entry) []string {
+	all := make([]string, len(entries))
+	for i, e := range entries {
+		all[i] = e.ID
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// indexCache is the index as last read or written.
+type indexCache struct {
+	mu      sync.Mutex
+	state   state
+	entries []entry
+	at      time.Time
+}
+
+// maxIndexAge is how old the cached index may be: for looking something up in it, where a miss is
+// not believed without a read, and for writing from it, where compare-and-set refuses a stale one.
+const maxIndexAge = time.Minute
+
+// cached returns the index if it was read or written lately.
+func (c *indexCache) cached() (state, []entry, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state, c.entries, !c.at.IsZero() && time.Since(c.at) < maxIndexAge
+}
+
+// keep remembers the index and returns what is to be believed: a read that shows an older index than
+// the one remembered came from a service that lags behind.
+func (c *indexCache) keep(st state, entries []entry) (state, []entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if st.rec.WriteID == "" || !slices.Contains(c.state.rec.Earlier, st.rec.WriteID) {
+		c.state, c.entries = st, entries
+	}
+	c.at = time.Now()
+	return c.state, c.entries
+}
+
+// entries returns the index's entries; unless fresh is asked for, those cached will do. The slice is
+// shared: not to be changed.
+func (s *Store) entries(ctx context.Context, fresh bool) ([]entry, error) {
+	_, entries, err := s.readIndex(ctx, fresh)
+	return entries, err
+}
+
+func (s *Store) readIndex(ctx context.Context, fresh bool) (state, []entry, error) {
+	if st, entries, ok := s.index.cached(); ok && !fresh {
+		return st, entries, nil
+	}
+	st, err := s.get(ctx, indexName, None)
+	if err != nil {
+		return state{}, nil, err
+	}
+	entries, err := s.decodeIndex(st.rec)
+	if err != nil {
+		return state{}, nil, err
+	}
+	st, entries = s.index.keep(st, entries)
+	return st, entries, nil
+}
+
+var errUnchanged = errors.New("the index stays as it is")
+
+// The fields of the index's document. An index with pages keeps its entries in other secrets and
+// names them in a field of its own, which this version refuses.
+const (
+	entriesField = "entries"
+	pagesField   = "pages"
+)
+
+func (s *Store) decodeIndex(r Record) ([]entry, error) {
+	if !r.Live() {
+		return nil, nil
+	}
+	secret := s.driver.FullName(indexName)
+	d := r.Document
+	if sealer, ok := s.codec.(codec.Sealer); ok {
+		var err error
+		if d, err = sealer.Open(secret, d); err != nil {
+			return nil, err
+		}
+	}
+	corrupt := func(reason string) error {
+		return &oauthstore.CorruptRecordError{Secret: secret, Reason: reason}
+	}
+	if err := codec.CheckFormat(d); err != nil {
+		return nil, corrupt(err.Error())
+	}
+	if _, ok := d[pagesField]; ok {
+		return nil, corrupt("the index has pages: a newer version of the library wrote it")
+	}
+	var entries []entry
+	if err := json.Unmarshal(d[entriesField], &entries); err != nil {
+		return nil, corrupt("not a list of entries")
+	}
+	if slices.ContainsFunc(entries, func(e entry) bool { return e.ID == "" }) {
+		return nil, corrupt("an entry without id")
+	}
+	return entries, nil
+}
+
+func (s *Store) encodeIndex(cur Record, entries []entry) (*Record, error) {
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.At, b.At)) })
+	list, err := json.Marshal(append([]entry{}, entries...)) // [], not null, where empty
+	if err != nil {
+		return nil, err
+	}
+	d := codec.Document{entriesField: list}
+	codec.SetFormat(d)
+	if sealer, ok := s.codec.(codec.Sealer); ok {
+		if d, err = sealer.Seal(s.driver.FullName(indexName), d); err != nil {
+			return nil, err
+		}
+	}
+	next := &Record{Incarnation: cmp.Or(cur.Incarnation, newNonce()), Document: d}
+	return next, s.checkSize(indexName, *next)
+}

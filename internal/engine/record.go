@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
+)
+
+// A Record is what one version of a secret holds: a document and a header beside it.
+type Record struct {
+	Incarnation string   // random, set at the insert
+	WriteID     string   // random, set at every write
+	Earlier     []string // the write ids of the last few writes before, newest first
+	Base        Rev      // the revision that this write was made from
+	Claims      []string // nonces of the index entries that this record has stood behind, newest first
+	Siblings    bool     // other records may have the same user name
+	Deleted     bool     // a tombstone: the record was deleted, its older versions perhaps not yet
+
+	Document codec.Document // nil in a tombstone and where there is no record
+}
+
+// maxEarlier is how many write ids a record remembers beside its own: how many writes of others may
+// come between a write whose answer was lost and the look that settles it.
+const maxEarlier = 3
+
+// Live reports whether there is a record at all.
+func (r Record) Live() bool { return r.Document != nil }
+
+// holds reports whether one of the writes took effect, in r or shortly before.
+func (r Record) holds(writes []string) bool {
+	return slices.ContainsFunc(writes, func(id string) bool {
+		return id == r.WriteID || slices.Contains(r.Earlier, id)
+	})
+}
+
+// The header's fields in the stored document. All are strings, as the document's own are.
+const (
+	incarnationField = "incarnation"
+	writeField       = "write_id"
+	earlierField     = "earlier_writes"
+	baseField        = "base"
+	claimsField      = "claims"
+	siblingsField    = "siblings"
+	deletedField     = "deleted"
+)
+
+// Marshal returns what a driver stores for r: header and document, side by side.
+func Marshal(r Record) codec.Document {
+	d := make(codec.Document, len(r.Document)+7)
+	maps.Copy(d, r.Document)
+	if !r.Live() {
+		codec.SetFormat(d)
+	}
+	set := func(name, value string) {
+		if value != "" {
+			d.Set(name, value)
+		}
+	}
+	set(incarnationField, r.Incarnation)
+	set(writeField, r.WriteID)
+	set(earlierField, strings.Join(r.Earlier, " "))
+	set(baseField, string(r.Base))
+	set(claimsField, strings.Join(r.Claims, " "))
+	set(siblingsField, mark(r.Siblings))
+	set(deletedField, mark(r.Deleted))
+	return d
+}
+
+func mark(b bool) string {
+	if b {
+		return "true"
+	}
+	return ""
+}
+
+// Unmarshal is the inverse of Marshal. It takes d over. A secret without header, one that somebody
+// else made, is a record too; its codec will say whether it is a token.
+func Unmarshal(secret string, d codec.Document) (Record, error) {
+	var r Record
+	var errs error
+	take := func(name string) string {
+		value, err := d.Get(name)
+		errs = errors.Join(errs, err)
+		delete(d, name)
+		return value
+	}
+	r.Incarnation = take(incarnationField)
+	r.WriteID = take(writeField)
+	r.Earlier = strings.Fields(take(earlierField))
+	r.Base = Rev(take(baseField))
+	r.Claims = strings.Fields(take(claimsField))
+	r.Siblings = take(siblingsField) != ""
+	r.Deleted = take(deletedField) != ""
+	if errs != nil {
+		return Record{}, &oauthstore.CorruptRecordError{Secret: secret, Reason: errs.Error()}
+	}
+	if !r.Deleted {
+		r.Document = d
+	}
+	return r, nil
+}
+
+// MarshalBytes is Marshal for services that store bytes.
+func MarshalBytes(r Record) ([]byte, error) {
+	b, err := json.Marshal(Marshal(r))
+	if err != nil {
+		// err may quote a field.
+		return nil, errors.New("the document is not JSON")
+	}
+	return b, nil
+}
+
+// UnmarshalBytes is Unmarshal for services that store bytes.
+func UnmarshalBytes(secret string, b []byte) (Record, error) {
+	d, err := codec.Parse(b)
+	if err != nil {
+		return Record{}, &oauthstore.CorruptRecordError{Secret: secret, Reason: err.Error()}
+	}
+	return Unmarshal(secret, d)
+}
+
+// checkSize returns ErrRecordTooLarge for a record that does not fit in one version. It allows for
+// the header, which is completed later.
+func (s *Store) checkSize(name string, r Record) error {
+	const header = 1024
+	b, err := MarshalBytes(r)
+	if err != nil {
+		return err
+	}
+	if limit := s.driver.Limits().Value; len(b) > limit-header {
+		return fmt.Errorf("%w: secret %s: %d bytes, where %d fit", oauthstore.ErrRecordTooLarge,
+			s.driver.FullName(name), len(b), limit-header)
+	}
+	return nil
+}

@@ -1,0 +1,305 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// errAgain says that the store changed under a save, so that the token may point at another record,
+// or at none.
+var errAgain = errors.New("the record changed")
+
+// SaveToken implements oauthstore.TokenStore.
+func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
+		return err
+	}
+	return s.save(ctx, token, true)
+}
+
+// UpdateToken implements oauthstore.TokenUpdater.
+func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
+		return err
+	}
+	if err := oauthstore.CheckFindable(token); err != nil {
+		return err
+	}
+	return s.save(ctx, token, false)
+}
+
+// save starts over as long as others keep changing what the token points at.
+func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert bool) error {
+	for p := (patience{}); ; {
+		err := s.saveOnce(ctx, token, insert)
+		if !errors.Is(err, errAgain) {
+			return err
+		}
+		pause := p.take(ErrConflict)
+		if pause == giveUp {
+			return fmt.Errorf("%w: gave up: other writers kept changing what the token points at", oauthstore.ErrUnavailable)
+		}
+		if err := wait(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, insert bool) error {
+	l := s.newLookup(token, insert)
+	f, err := l.resolve(ctx)
+	switch {
+	case err != nil:
+		return asInvalid(err)
+	case f != nil:
+		return s.update(ctx, l, f)
+	case insert:
+		return s.insert(ctx, l)
+	default:
+		return oauthstore.ErrTokenNotFound
+	}
+}
+
+// asInvalid makes of the error for an id that cannot be one that is only about the argument: for a
+// save it is no answer that nothing is found there.
+func asInvalid(err error) error {
+	var invalid *oauthstore.InvalidTokenError
+	if errors.As(err, &invalid) {
+		return invalid
+	}
+	return err
+}
+
+// update merges the token into the record f.
+func (s *Store) update(ctx context.Context, l *lookup, f *found) error {
+	unlock, waited, err := s.locks.lock(ctx, f.name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if waited {
+		if f, err = s.load(ctx, f.id); err != nil {
+			return err
+		}
+	}
+	u := updating{store: s, lookup: l, id: f.id, name: f.name}
+	_, err = s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
+		return u.change(ctx, cur)
+	})
+	if err != nil {
+		return err
+	}
+	*l.token = *u.merged.Found(nil)
+	return nil
+}
+
+// updating is one update, over its attempts.
+type updating struct {
+	store    *Store
+	lookup   *lookup
+	id, name string
+	merged   *oauthstore.Record // what was last to be written
+	claimed  *claim             // made for the user name and client id of merged
+}
+
+// change merges the token into what the record now is.
+func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
+	f, err := u.store.decode(u.id, u.name, cur)
+	if err != nil {
+		return nil, err
+	}
+	token := u.lookup.token
+	if f.record == nil || oauthstore.RuleFor(token) == oauthstore.RuleUserName &&
+		oauthstore.Match(token, []*oauthstore.OAuthToken{&f.record.Token}) == nil {
+		return nil, errAgain // deleted, or now another user's
+	}
+	merged, changed := f.record.Merge(token)
+	u.merged = merged
+	if !changed {
+		return nil, nil
+	}
+	next := cur.rec
+	if err := u.rename(ctx, f, &next); err != nil {
+		return nil, err
+	}
+	return u.store.encode(u.name, merged, &next)
+}
+
+// rename sees to the index where the update changes the user name or the client id.
+func (u *updating) rename(ctx context.Context, f *found, next *Record) error {
+	was, is := &f.record.Token, &u.merged.Token
+	if was.UserName == is.UserName && was.ClientID == is.ClientID {
+		return nil
+	}
+	if u.claimed == nil || u.claimed.entry.User != is.UserName || u.claimed.entry.Client != is.ClientID {
+		// The entry that the record stands behind now stays until the record has changed; those that
+		// it stood behind before can go.
+		c := &claim{lookup: u.lookup, entry: newEntry(is), named: oauthstore.RuleFor(u.lookup.token) == oauthstore.RuleID}
+		if len(f.state.rec.Claims) > 1 {
+			c.drop = f.state.rec.Claims[1:]
+		}
+		if err := c.make(ctx); err != nil {
+			return err
+		}
+		u.claimed = c
+	}
+	next.Claims = append([]string{u.claimed.entry.Nonce}, f.state.rec.Claims[:min(1, len(f.state.rec.Claims))]...)
+	next.Siblings = next.Siblings || u.claimed.siblings
+	return nil
+}
+
+// encode puts the record's document into next and checks that it fits.
+func (s *Store) encode(name string, r *oauthstore.Record, next *Record) (*Record, error) {
+	d, err := s.codec.Encode(s.driver.FullName(name), r)
+	if err != nil {
+		return nil, err
+	}
+	next.Document = d
+	return next, s.checkSize(name, *next)
+}
+
+// insert makes a new record for the lookup's token: index first, secret second. A process that dies
+// between the two leaves an entry without a secret, which readers skip; the other order would leave a
+// credential that nothing lists.
+func (s *Store) insert(ctx context.Context, l *lookup) error {
+	r, err := oauthstore.NewRecord(l.token)
+	if err != nil {
+		return err
+	}
+	f, err := l.vacancy(ctx)
+	if err != nil {
+		return asInvalid(err)
+	}
+	r.Token.ID = f.id
+	c := &claim{lookup: l, entry: newEntry(&r.Token), named: l.token.ID != "", vacant: true}
+	next, err := s.encode(f.name, r, &Record{Incarnation: c.entry.Nonce, Claims: []string{c.entry.Nonce}})
+	if err != nil {
+		return err
+	}
+	unlock, waited, err := s.locks.lock(ctx, f.name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if waited {
+		return errAgain
+	}
+	begin := time.Now()
+	if err := c.make(ctx); err != nil {
+		return err
+	}
+	next.Siblings = c.siblings
+	unsure := false // a write may have taken effect, or may still
+	_, err = s.commit(ctx, f.name, f.state, TidyAll, func(cur state, failure error) (*Record, error) {
+		unsure = unsure || !refused(failure)
+		if cur.rec.Live() || unsure || time.Since(begin) > maxInsert {
+			return nil, errAgain
+		}
+		again := *next
+		return &again, nil
+	})
+	if err == nil {
+		*l.token = *r.Found(nil)
+		return nil
+	}
+	if !unsure && (errors.Is(err, errAgain) || refused(err)) {
+		// Nothing was stored under this claim. Where it cannot be withdrawn it does no harm.
+		_ = s.release(ctx, c.entry)
+	}
+	return err
+}
+
+// refused reports whether a failed write surely has stored nothing and will not, so that an insert may
+// try again under the same claim or withdraw it. Otherwise the record may have been stored and deleted
+// since, its entry with it: an insert must start over then.
+func refused(failure error) bool {
+	for _, sure := range []error{ErrConflict, ErrBlocked, ErrExhausted, oauthstore.ErrAccessDenied, oauthstore.ErrRecordTooLarge} {
+		if errors.Is(failure, sure) {
+			return true
+		}
+	}
+	return failure == nil
+}
+
+// absent is the place of an id that nobody can have.
+func (s *Store) absent(id string) (*found, error) {
+	name, err := s.tokenName(id)
+	return &found{id: id, name: name}, err
+}
+
+// vacancy returns the place for a new record: under the token's own id, or the first of the generated
+// ones that nobody holds. It finishes a delete that stopped half-way there.
+func (l *lookup) vacancy(ctx context.Context) (*found, error) {
+	for _, id := range l.candidates() {
+		if l.token.ID == "" && l.token.UserName == "" {
+			return l.store.absent(id)
+		}
+		f, err := l.load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if f.state.rec.Deleted {
+			if err := l.store.remove(ctx, f.name, f.state.rev, f.state.rec); err != nil && !errors.Is(err, ErrConflict) {
+				return nil, err
+			}
+			return nil, errAgain
+		}
+		if f.record == nil {
+			return f, nil
+		}
+	}
+	return nil, errAgain // only where the id is the token's own, which was free just now
+}
+
+func (l *lookup) candidates() []string {
+	switch {
+	case l.token.ID != "":
+		return []string{l.token.ID}
+	case l.token.UserName == "":
+		return []string{oauthstore.RandomID()}
+	}
+	candidates := append(l.expected(), oauthstore.DerivedID(l.token.UserName, ""))
+	if l.token.ClientID != "" {
+		candidates = append(candidates, oauthstore.DerivedID(l.token.UserName, l.token.ClientID))
+	}
+	return append(candidates, oauthstore.RandomID())
+}
+
+// expected returns the ids under which the index expects a record of this user and client that is not
+// there: an insert under way, or one that died. Meeting it at its own id, where one of the two will
+// win, keeps the user from getting two records, and nobody has to wait.
+func (l *lookup) expected() []string {
+	_, entries, _ := l.store.index.cached()
+	var expected []string
+	for _, e := range entries {
+		if e.User == l.token.UserName && e.Client == l.token.ClientID && e.pending() && l.knows(e.ID) && l.loaded[e.ID].record == nil {
+			expected = append(expected, e.ID)
+		}
+	}
+	return expected
+}
+
+// tidyInsert and tidyDelete are how many superseded versions of the index an insert and a delete
+// remove, where the service charges for them: a delete has calls enough to make, and there is never a
+// delete without an insert.
+const (
+	tidyInsert = 2
+	tidyDelete = 0
+)
+
+// release withdraws an entry for which nothing was stored.
+func (s *Store) release(ctx context.Context, e entry) error {
+	return s.changeIndex(ctx, tidyDelete, func(entries []entry) ([]entry, error) {
+		rest := slices.DeleteFunc(entries, func(other entry) bool { return other.Nonce == e.Nonce })
+		if len(rest) == len(entries) {
+			return nil, errUnchanged
+		}
+		return rest, nil
+	})
+}

@@ -1,0 +1,118 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+var concurrentFaults = []fault{
+	{"loses one of two updates", "Concurrent/savers of one user who set different fields lose no update", readThenWrite},
+	{"loses one of two updates from found copies", "Concurrent/savers of found copies who set different fields lose no update", readThenWrite},
+	{"drops inserts of different users that come at once", "Concurrent/savers of different users are all heard", func(b *broken) {
+		var busy sync.Mutex
+		b.save = func(ctx context.Context, t *token) error {
+			if !busy.TryLock() {
+				return nil
+			}
+			defer busy.Unlock()
+			pause()
+			return b.Store.SaveToken(ctx, t)
+		}
+	}},
+	{"looks first and then inserts", "Concurrent/the same new user saved by many at once has one record", func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			if _, err := b.Store.FindToken(ctx, t); errors.Is(err, oauthstore.ErrTokenNotFound) && t.ID == "" {
+				pause()
+				return b.saveAs(ctx, t, func(t *token) { t.ID = oauthstore.RandomID() }, nothing)
+			}
+			return b.Store.SaveToken(ctx, t)
+		}
+	}},
+	{"lets every one of many savers believe in its id", "Concurrent/the same new user saved under many ids at once has one record", noConflict},
+	{"lets every one of many renamers believe in its name", "Concurrent/many records renamed to one name at once: one gets it", noConflict},
+	{"fails where a delete meets another", "Concurrent/the same token deleted by many at once is gone", func(b *broken) {
+		b.delete = func(ctx context.Context, id string) error {
+			if _, err := b.Store.FindTokenByID(ctx, id); err != nil {
+				return err
+			}
+			pause()
+			if err := b.Store.DeleteToken(ctx, id); err != nil {
+				return errors.New("service: 409")
+			}
+			return nil
+		}
+	}},
+	{"does not delete the first of all users", "Concurrent/DeleteTokens beside savers removes what was there", func(b *broken) {
+		b.deleteAll = func(ctx context.Context) error {
+			all := b.stored()
+			slices.SortFunc(all, func(x, y *token) int { return strings.Compare(x.UserName, y.UserName) })
+			for _, t := range all[min(1, len(all)):] {
+				_ = b.Store.DeleteToken(ctx, t.ID)
+			}
+			return ctx.Err()
+		}
+	}},
+	{"fails a list when a token vanishes meanwhile", "Concurrent/savers, deleters and listers at once leave a store that agrees with itself", func(b *broken) {
+		b.get = func(ctx context.Context) ([]*token, error) {
+			all, err := b.Store.GetTokens(ctx)
+			if err != nil {
+				return nil, err
+			}
+			for i, t := range all {
+				pause()
+				if all[i], err = b.Store.FindTokenByID(ctx, t.ID); err != nil {
+					return nil, err
+				}
+			}
+			return all, nil
+		}
+		b.delete = func(ctx context.Context, id string) error {
+			err := b.Store.DeleteToken(ctx, id)
+			pause()
+			return err
+		}
+	}},
+	{"writes a token in two steps", "Concurrent/no reader sees a token half written", func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			found, err := b.Store.FindToken(ctx, t)
+			if err == nil && t.AccessToken != "" {
+				_ = b.Store.SaveToken(ctx, &token{ID: found.ID, AccessToken: t.AccessToken})
+				pause()
+			}
+			return b.Store.SaveToken(ctx, t)
+		}
+	}},
+}
+
+// readThenWrite makes b merge on its own, without a lock or a compare-and-set.
+func readThenWrite(b *broken) {
+	b.save = func(ctx context.Context, t *token) error {
+		found, err := b.Store.FindToken(ctx, t)
+		if err != nil {
+			return b.Store.SaveToken(ctx, t)
+		}
+		pause()
+		whole := literal(found)
+		if err := b.Store.SaveToken(ctx, whole); err != nil {
+			return err
+		}
+		*t = *whole
+		return nil
+	}
+}
+
+// noConflict makes b tell the loser of a conflict that it has won.
+func noConflict(b *broken) {
+	b.save = func(ctx context.Context, t *token) error {
+		err := b.Store.SaveToken(ctx, t)
+		if errors.As(err, new(*oauthstore.ConflictError)) {
+			return nil
+		}
+		return err
+	}
+}

@@ -1,0 +1,122 @@
+package vault
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// An Option changes how a [Store] keeps its tokens.
+type Option func(*config)
+
+type config struct {
+	mount       string
+	prefix      string
+	codec       codec.Codec
+	metadata    map[string]string
+	maxVersions int
+	timeout     time.Duration
+}
+
+// WithMount sets the path at which the KV version 2 secrets engine is mounted. Default "secret".
+func WithMount(path string) Option {
+	return func(c *config) { c.mount = strings.Trim(path, "/") }
+}
+
+// WithPrefix puts prefix and a slash before the path of every secret in the mount, so that several
+// stores share one mount and a policy can name one of them. Default "oauthstore". Slashes make folders;
+// characters other than letters, digits, hyphens and underscores are written as "=" and their two hex
+// digits, and a folder without name as "=".
+func WithPrefix(prefix string) Option {
+	return func(c *config) { c.prefix = prefix }
+}
+
+// WithCodec sets how tokens are written. Default [codec.JSON], whose fields are the secret's keys.
+func WithCodec(codec codec.Codec) Option {
+	return func(c *config) { c.codec = codec }
+}
+
+// WithCustomMetadata puts custom metadata on the secrets that the store creates: at most 64 entries,
+// keys of 1 to 128 bytes, values of 1 to 512, printable. It is not secret.
+func WithCustomMetadata(metadata map[string]string) Option {
+	return func(c *config) { c.metadata = maps.Clone(metadata) }
+}
+
+// WithMaxVersions makes Vault keep n versions of each secret that the store creates. Default 1, the
+// current one: older versions hold superseded credentials. Where the mount's own max_versions is set and
+// higher, Vault uses that. 0 leaves it to the mount, whose default is 10; without custom metadata a save
+// of a new token then needs no permission on the metadata path, and one call less.
+func WithMaxVersions(n int) Option {
+	return func(c *config) { c.maxVersions = n }
+}
+
+// WithTimeout bounds each call to Vault, retries of the client included, where the caller's context
+// does not end sooner. Default 15 seconds.
+func WithTimeout(d time.Duration) Option {
+	return func(c *config) { c.timeout = d }
+}
+
+// What Vault allows (KV version 2 API, create/update metadata; limits and maximums). There is no
+// documented limit to the length of a path; maxName stays below the keys of the usual storage backends.
+const (
+	maxName          = 512
+	maxValue         = 512 * 1024 // Consul's; integrated storage takes twice as much
+	maxMetadata      = 64
+	maxMetadataKey   = 128
+	maxMetadataValue = 512
+	maxPrefix        = 256
+)
+
+var mountPath = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$`)
+
+func (c *config) check() error {
+	bad := func(option, format string, args ...any) error {
+		return fmt.Errorf("vault: %s: %s", option, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case !mountPath.MatchString(c.mount):
+		return bad("WithMount", "%q is not the path of a mount", c.mount)
+	case c.prefix == "":
+		return bad("WithPrefix", "the prefix is empty")
+	case len(c.fullPrefix()) > maxPrefix:
+		return bad("WithPrefix", "%d characters when written as a path, want at most %d", len(c.fullPrefix())-1, maxPrefix-1)
+	case c.codec == nil:
+		return bad("WithCodec", "the codec is nil")
+	case len(c.metadata) > maxMetadata:
+		return bad("WithCustomMetadata", "%d entries, want at most %d", len(c.metadata), maxMetadata)
+	case c.maxVersions < 0:
+		return bad("WithMaxVersions", "%d, want 0 or more", c.maxVersions)
+	case c.timeout <= 0:
+		return bad("WithTimeout", "%v, want more than 0", c.timeout)
+	}
+	for key, value := range c.metadata {
+		if !printable(key, maxMetadataKey) || !printable(value, maxMetadataValue) {
+			return bad("WithCustomMetadata", "entry %q: want a printable key of 1 to %d bytes and a printable value of 1 to %d",
+				key, maxMetadataKey, maxMetadataValue)
+		}
+	}
+	return nil
+}
+
+func printable(s string, limit int) bool {
+	return s != "" && len(s) <= limit &&
+		strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+}
+
+// fullPrefix is what stands before every name. The client and the server clean paths as if they were
+// those of files: dots and empty folders must not get there, or a name would walk out of the prefix.
+func (c *config) fullPrefix() string {
+	folders := strings.Split(c.prefix, "/")
+	for i, f := range folders {
+		if folders[i] = engine.Escape(f, "_-", '='); f == "" {
+			folders[i] = "="
+		}
+	}
+	return strings.Join(folders, "/") + "/"
+}

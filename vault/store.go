@@ -1,0 +1,115 @@
+// Package vault keeps OAuth tokens in HashiCorp Vault, in a KV secrets engine of version 2.
+//
+//	client, err := api.NewClient(api.DefaultConfig())
+//	…
+//	store, err := vault.New(client, vault.WithMount("secret"))
+//
+// Each token is one secret, <prefix>/token_<id>, and its fields are the secret's keys: so
+// "vault kv get -field=access_token secret/oauthstore/token_alice" and agent templates work. One more
+// secret, <prefix>/index, lists them. The client is the caller's: address, token, namespace, retries and
+// TLS are as it was made.
+//
+// # Concurrency
+//
+// Any number of processes may use one prefix. Every write is a check-and-set on the version that it was
+// made from; KV version 1 has none, and a mount of it is refused at the first read that finds nothing,
+// before any write. Standbys and replicas that serve reads (performance standbys and secondaries of
+// Vault Enterprise, OpenBao) may show an older state after another process's write; no write is based on
+// it unnoticed.
+//
+// # Deleting
+//
+// Vault's own deletes do not look at versions, and deleting the metadata lets the version numbers start
+// anew, so that a late writer's check-and-set could fit a later secret. So a delete first makes an empty
+// version by check-and-set and then destroys all versions. The key's metadata stays, without content;
+// "vault kv metadata delete" removes it once no writer from before can be left.
+//
+// # Limits
+//
+// A token's document and the index must each fit in 512 KiB, what Consul stores: some thousands of
+// tokens.
+//
+// # Permissions
+//
+// On MOUNT/data/PREFIX/*: read to find, and create and update to save. On MOUNT/metadata/PREFIX/*:
+// create and update to save new tokens, unless WithMaxVersions(0) is given. On MOUNT/destroy/PREFIX/*:
+// update to delete, for which create and update on data are needed too.
+package vault
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// Store is an [oauthstore.TokenStore] in Vault. Make it with [New]. It is safe for concurrent use.
+type Store struct{ engine *engine.Store }
+
+var (
+	_ oauthstore.TokenStore   = (*Store)(nil)
+	_ oauthstore.TokenUpdater = (*Store)(nil)
+)
+
+// New returns a store that uses client. It checks the options and does no I/O; its error names the
+// option.
+func New(client *api.Client, opts ...Option) (*Store, error) {
+	if client == nil {
+		return nil, errors.New("vault: New: the client is nil")
+	}
+	c := config{mount: "secret", prefix: "oauthstore", codec: codec.JSON{}, maxVersions: 1, timeout: engine.DefaultTimeout}
+	for _, o := range opts {
+		o(&c)
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	d := &driver{client: client, config: c, prefix: c.fullPrefix()}
+	return &Store{engine: engine.New(d, c.codec, c.timeout)}, nil
+}
+
+// FindToken implements [oauthstore.TokenStore]. By id, or by user name where the store made the id,
+// it costs one read; otherwise one more, and one for the index where it was not read within the last
+// minute. By a token that changed since it was inserted it reads all tokens.
+func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
+	return s.engine.FindToken(ctx, token)
+}
+
+// FindTokenByID implements [oauthstore.TokenStore]. It costs one read.
+func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuthToken, error) {
+	return s.engine.FindTokenByID(ctx, id)
+}
+
+// SaveToken implements [oauthstore.TokenStore]. For a record that exists it costs one read and one
+// write, or only the first where nothing changes. A new one costs a read, a write of the index, one of
+// the metadata and one of the secret.
+func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	return s.engine.SaveToken(ctx, token)
+}
+
+// UpdateToken implements [oauthstore.TokenUpdater], at the cost of SaveToken for a record that exists.
+func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	return s.engine.UpdateToken(ctx, token)
+}
+
+// DeleteToken implements [oauthstore.TokenStore]. It costs a read, a write and a destroy of the secret
+// and a write of the index.
+func (s *Store) DeleteToken(ctx context.Context, id string) error {
+	return s.engine.DeleteToken(ctx, id)
+}
+
+// GetTokens implements [oauthstore.TokenStore]. It costs one read for the index and one for each token,
+// 16 at a time.
+func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
+	return s.engine.GetTokens(ctx)
+}
+
+// DeleteTokens implements [oauthstore.TokenStore]. For each token it costs what DeleteToken does, and
+// the index is read and written once.
+func (s *Store) DeleteTokens(ctx context.Context) error {
+	return s.engine.DeleteTokens(ctx)
+}

@@ -1,0 +1,22 @@
+package vault_test
+
+import (
+	"testing"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/storetest"
+	"github.com/oauthstore/oauthstore/vault"
+	"github.com/oauthstore/oauthstore/vault/vaulttest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
+		srv := vaulttest.NewServer()
+		t.Cleanup(srv.Close)
+		s, err := vault.New(srv.Client())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
