@@ -1,6 +1,9 @@
 package gcpsm
 
 import (
+	"context"
+	"errors"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -36,6 +39,13 @@ func (d *driver) fail(op, name string, quiet bool, err error) error {
 	}
 	if !quiet {
 		f.Message = s.Message()
+	}
+	// gRPC has words of its own for the end of a context, and says them before the context does.
+	switch s.Code() {
+	case codes.DeadlineExceeded:
+		f.Err = errors.Join(context.DeadlineExceeded, err)
+	case codes.Canceled:
+		f.Err = errors.Join(context.Canceled, err)
 	}
 	return f
 }

@@ -127,11 +127,8 @@ var saveFaults = []fault{
 			return b.Store.SaveToken(ctx, t)
 		}
 	}},
-	{"counts its saves in a field", "Save/equal saves change nothing", func(b *broken) {
-		b.save = func(ctx context.Context, t *token) error {
-			return b.saveAs(ctx, t, func(t *token) { t.Scope += "+" }, nothing)
-		}
-	}},
+	{"counts its saves in a field", "Save/equal saves change nothing", countSaves},
+	{"counts its saves of found tokens in a field", "Save/a found token that is saved unchanged changes nothing", countSaves},
 	{"replaces what is not valid UTF-8", "Save/what cannot be stored is an invalid token", func(b *broken) {
 		b.save = func(ctx context.Context, t *token) error {
 			return b.saveAs(ctx, t, onText(func(_ string, v *string) { *v = strings.ToValidUTF8(*v, "\ufffd") }), nothing)
@@ -163,4 +160,11 @@ var saveFaults = []fault{
 			return err
 		}
 	}},
+}
+
+// countSaves makes b write more than it is given.
+func countSaves(b *broken) {
+	b.save = func(ctx context.Context, t *token) error {
+		return b.saveAs(ctx, t, func(t *token) { t.Scope += "+" }, nothing)
+	}
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -22,6 +23,14 @@ var staleFaults = []fault{
 			return all, err
 		}
 	}},
+	{"lets a stale expiry win", "Stale/a stale copy of an expiry does not undo a later one", func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			var expiry time.Time
+			return b.saveAs(ctx, t, func(t *token) { expiry = t.Expiry }, func(saved *token) {
+				_ = b.Store.SaveToken(ctx, &token{ID: saved.ID, Expiry: expiry})
+			})
+		}
+	}},
 	{"saves the whole of a found copy, once one field has changed", "Stale/a stale copy with a changed field changes that field only", func(b *broken) {
 		b.save = func(ctx context.Context, t *token) error {
 			return b.saveAs(ctx, t, func(t *token) {
@@ -31,17 +40,8 @@ var staleFaults = []fault{
 			}, nothing)
 		}
 	}},
-	{"lets a superseded refresh token come back", "Stale/an older refresh token in a literal does not come back", func(b *broken) {
-		b.save = func(ctx context.Context, t *token) error {
-			found, err := b.Store.FindToken(ctx, t)
-			if err != nil || t.RefreshToken == "" || t.RefreshToken != found.RefreshToken {
-				return b.Store.SaveToken(ctx, t)
-			}
-			_ = b.Store.DeleteToken(ctx, found.ID)
-			*t = *literal(found)
-			return b.Store.SaveToken(ctx, t)
-		}
-	}},
+	{"lets a superseded refresh token come back", "Stale/an older refresh token in a literal does not come back", forgetSuperseded},
+	{"lets a superseded refresh token come back in a found copy", "Stale/the one before the newest refresh token does not come back by a found copy with changes", forgetSuperseded},
 }
 
 var conflictFaults = []fault{
@@ -137,14 +137,8 @@ var idFaults = []fault{
 			return b.Store.SaveToken(ctx, t)
 		}
 	}},
-	{"gives the id of a user to another", "IDs/an id that another user chose is not given away", func(b *broken) {
-		b.save = func(ctx context.Context, t *token) error {
-			if _, err := b.Store.FindToken(ctx, t); errors.Is(err, oauthstore.ErrTokenNotFound) && t.ID == "" && t.UserName != "" {
-				return b.saveAs(ctx, t, func(t *token) { t.ID = oauthstore.DerivedID(t.UserName, "") }, nothing)
-			}
-			return b.Store.SaveToken(ctx, t)
-		}
-	}},
+	{"gives the id of a user to another", "IDs/an id that another user chose is not given away", giveIDAway},
+	{"gives the id of a renamed record to another user", "IDs/an id that a renamed record holds is not given to another user", giveIDAway},
 	{"gives the second derived id away though it is held", "IDs/where both derived ids are held there is a third one", func(b *broken) {
 		b.save = func(ctx context.Context, t *token) error {
 			_, err := b.Store.FindToken(ctx, t)
@@ -166,6 +160,22 @@ var idFaults = []fault{
 			return b.Store.FindToken(ctx, partial)
 		}
 	}},
+	{"believes an index entry whose record is gone", "IDs/a name that is renamed, deleted and used again leads to its new record", func(b *broken) {
+		var index memo[string]
+		b.save = func(ctx context.Context, t *token) error {
+			err := b.Store.SaveToken(ctx, t)
+			if err == nil && index.get(t.UserName) == "" {
+				index.set(t.UserName, t.ID)
+			}
+			return err
+		}
+		b.find = func(ctx context.Context, partial *token) (*token, error) {
+			if partial != nil && oauthstore.RuleFor(partial) == oauthstore.RuleUserName && index.get(partial.UserName) != "" {
+				return b.Store.FindToken(ctx, &token{ID: index.get(partial.UserName)})
+			}
+			return b.Store.FindToken(ctx, partial)
+		}
+	}},
 	{"gives no id a second time", "IDs/a derived id is free again after its record is deleted", func(b *broken) {
 		var used memo[bool]
 		b.delete = func(ctx context.Context, id string) error {
@@ -179,4 +189,27 @@ var idFaults = []fault{
 			return b.Store.SaveToken(ctx, t)
 		}
 	}},
+}
+
+// giveIDAway makes b take the derived id for free.
+func giveIDAway(b *broken) {
+	b.save = func(ctx context.Context, t *token) error {
+		if _, err := b.Store.FindToken(ctx, t); errors.Is(err, oauthstore.ErrTokenNotFound) && t.ID == "" && t.UserName != "" {
+			return b.saveAs(ctx, t, func(t *token) { t.ID = oauthstore.DerivedID(t.UserName, "") }, nothing)
+		}
+		return b.Store.SaveToken(ctx, t)
+	}
+}
+
+// forgetSuperseded makes b replace the record, and with it what the record remembers.
+func forgetSuperseded(b *broken) {
+	b.save = func(ctx context.Context, t *token) error {
+		found, err := b.Store.FindToken(ctx, t)
+		if err != nil || t.RefreshToken == "" || t.RefreshToken != found.RefreshToken {
+			return b.Store.SaveToken(ctx, t)
+		}
+		_ = b.Store.DeleteToken(ctx, found.ID)
+		*t = *literal(found)
+		return b.Store.SaveToken(ctx, t)
+	}
 }

@@ -133,23 +133,17 @@ var nameFaults = []fault{
 		}
 	}},
 	{"trims user names", "Names/user names are kept apart whatever characters they hold", func(b *broken) {
-		b.save = func(ctx context.Context, t *token) error {
-			return b.saveAs(ctx, t, func(t *token) { t.UserName = strings.TrimSpace(t.UserName) }, nothing)
-		}
+		b.clean(func(t *token) { t.UserName = strings.TrimSpace(t.UserName) })
 	}},
 	{"cuts user names that are too long", "Names/a user name of 300 characters works", func(b *broken) {
-		b.save = func(ctx context.Context, t *token) error {
-			return b.saveAs(ctx, t, func(t *token) {
-				if len(t.UserName) > 255 {
-					t.UserName = t.UserName[:252]
-				}
-			}, nothing)
-		}
+		b.clean(func(t *token) {
+			if len(t.UserName) > 255 {
+				t.UserName = t.UserName[:252]
+			}
+		})
 	}},
 	{"sanitises client ids", "Names/client ids are kept apart whatever characters they hold", func(b *broken) {
-		b.save = func(ctx context.Context, t *token) error {
-			return b.saveAs(ctx, t, func(t *token) { t.ClientID = strings.ReplaceAll(t.ClientID, "/", "_") }, nothing)
-		}
+		b.clean(func(t *token) { t.ClientID = strings.ReplaceAll(t.ClientID, "/", "_") })
 	}},
 	{"makes one key of user name and client id", "Names/ids that are keys of two fields run together are kept apart", func(b *broken) {
 		b.save = func(ctx context.Context, t *token) error {

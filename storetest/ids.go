@@ -18,7 +18,7 @@ var idChecks = []check{
 func (t *subject) wantID(token *oauthstore.OAuthToken, id string) {
 	t.Helper()
 	if token.ID != id {
-		t.Errorf("the id of %s: want %q", describe(token), id)
+		t.Errorf("the id for user %q and client %q: got %q, want %q", token.UserName, token.ClientID, token.ID, id)
 	}
 }
 

@@ -46,6 +46,8 @@ var hostileIDs = []string{
 	"index", "index-0", "root", "lock", "latest", "data", "metadata", "t-x", "i-x",
 	"app", "app-AbCdEf", "app-AbCdEg", "app-AbCdEf-AbCdEf", "projects/p/secrets/s/versions/1",
 	"null", "true", "0", "1", "01", "1e3", "u", "r", "c",
+	// As long as an id may be in every store.
+	strings.Repeat("\u00e9", 50),
 }
 
 func nameIDs(t *subject) {

@@ -25,7 +25,10 @@ import (
 
 // Run checks that the stores which newStore makes keep the contract of [oauthstore.TokenStore], and
 // that of [oauthstore.TokenUpdater] where they have its method. Each subtest asks for a store of its
-// own, which must be empty, and uses it from several goroutines. Subtests run one after another.
+// own, which must be empty; some use it from several goroutines. Subtests run one after another.
+//
+// A store may refuse an id of more than 100 bytes as too long, and may answer one of several callers
+// at once with [oauthstore.ErrUnavailable], who then tries again.
 func Run(t *testing.T, newStore func(t *testing.T) oauthstore.TokenStore) {
 	for _, part := range suite {
 		t.Run(part.name, func(t *testing.T) {
@@ -92,7 +95,7 @@ func newSubject(t testingT, store oauthstore.TokenStore) *subject {
 func (t *subject) save(token *oauthstore.OAuthToken) *oauthstore.OAuthToken {
 	t.Helper()
 	if err := t.store.SaveToken(t.Context(), token); err != nil {
-		t.Fatalf("SaveToken(%v): %v", token, err)
+		t.Fatalf("SaveToken(%s): %v", describe(token), err)
 	}
 	return token
 }
@@ -102,7 +105,7 @@ func (t *subject) find(partial *oauthstore.OAuthToken) *oauthstore.OAuthToken {
 	t.Helper()
 	got, err := t.store.FindToken(t.Context(), partial)
 	if err != nil {
-		t.Fatalf("FindToken(%v): %v", partial, err)
+		t.Fatalf("FindToken(%s): %v", describe(partial), err)
 	}
 	return got
 }

@@ -29,7 +29,7 @@ func updating(run func(t *subject)) func(t *subject) {
 func (t *subject) update(token *oauthstore.OAuthToken) {
 	t.Helper()
 	if err := t.updater.UpdateToken(t.Context(), token); err != nil {
-		t.Fatalf("UpdateToken(%v): %v", token, err)
+		t.Fatalf("UpdateToken(%s): %v", describe(token), err)
 	}
 }
 

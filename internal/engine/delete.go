@@ -53,7 +53,7 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 		deleted = append(deleted, g)
 		return nil
 	})
-	return errors.Join(cmp.Or(failed, err), s.forget(context.WithoutCancel(ctx), TidyAll, deleted))
+	return errors.Join(cmp.Or(failed, err), s.forget(ctx, TidyAll, deleted))
 }
 
 // destroy removes the secret of a token. It is gone, with all that anyone could base a write on,

@@ -1,0 +1,95 @@
+package awssm
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/oauthstore/oauthstore/awssm/awssmtest"
+	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
+	"github.com/oauthstore/oauthstore/testserver"
+)
+
+// backend is Secrets Manager as package enginetest wants it.
+type backend struct{ srv *awssmtest.Server }
+
+func newBackend(t *testing.T, opts ...awssmtest.Option) backend {
+	srv := awssmtest.NewServer(opts...)
+	t.Cleanup(srv.Close)
+	return backend{srv}
+}
+
+func (b backend) Control() *testserver.Control { return b.srv.Control }
+
+func (b backend) client() *sm.Client {
+	return b.srv.Client(func(o *sm.Options) { o.Retryer = aws.NopRetryer{} })
+}
+
+func (b backend) NewStore(t *testing.T) enginetest.Store {
+	s, err := New(b.client())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (b backend) Driver(*testing.T) engine.Driver {
+	c := config{prefix: "oauthstore", codec: codec.JSON{}}
+	return &driver{client: b.client(), config: c, prefix: c.fullPrefix()}
+}
+
+func (b backend) Names() []string {
+	var names []string
+	for _, s := range b.srv.Secrets() {
+		if s.DeletionDate.IsZero() {
+			names = append(names, strings.TrimPrefix(s.Name, "oauthstore/"))
+		}
+	}
+	return names
+}
+
+func (b backend) Payloads() []string {
+	var payloads []string
+	for _, s := range b.srv.Secrets() {
+		for _, v := range s.Versions {
+			payloads = append(payloads, string(v.Payload))
+		}
+	}
+	return payloads
+}
+
+func TestCosts(t *testing.T) {
+	enginetest.RunCosts(t, func(t *testing.T) enginetest.Backend { return newBackend(t) }, enginetest.Costs{
+		FindByID:           enginetest.Calls{"GetSecretValue": 1},
+		FindByUser:         enginetest.Calls{"GetSecretValue": 1},
+		FindByUserGivenID:  enginetest.Calls{"GetSecretValue": 1},
+		FindByRefreshToken: enginetest.Calls{"GetSecretValue": 1},
+		SaveUnchanged:      enginetest.Calls{"GetSecretValue": 1},
+		SaveExisting:       enginetest.Calls{"GetSecretValue": 1, "PutSecretValue": 1},
+		SaveNew:            enginetest.Calls{"GetSecretValue": 1, "PutSecretValue": 1, "CreateSecret": 1},
+		SaveNewGivenID:     enginetest.Calls{"GetSecretValue": 1, "PutSecretValue": 1, "CreateSecret": 1},
+		Delete:             enginetest.Calls{"GetSecretValue": 1, "DeleteSecret": 1, "PutSecretValue": 1},
+		GetTokens: func(n int) enginetest.Calls {
+			return enginetest.Calls{"GetSecretValue": 1, "BatchGetSecretValue": (n + 19) / 20}
+		},
+		DeleteTokens: func(n int) enginetest.Calls {
+			return enginetest.Calls{"GetSecretValue": 1 + n, "DeleteSecret": n, "PutSecretValue": 1}
+		},
+	})
+}
+
+func TestFaults(t *testing.T) {
+	enginetest.RunFaults(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
+}
+
+func TestHangingService(t *testing.T) {
+	enginetest.RunHang(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
+}
+
+func TestManyWriters(t *testing.T) {
+	enginetest.RunConcurrent(t, newBackend(t))
+}
