@@ -1,6 +1,9 @@
 package oauthstore
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // A Rule says by what a token points at a record.
 type Rule int
@@ -39,10 +42,15 @@ func CheckFindable(token *OAuthToken) error {
 	case token.GrantToken == "" && token.RefreshToken == "":
 		return &InvalidTokenError{Field: "ID, UserName", Reason: "are not set, and there is nothing else to find a token by: " +
 			"an AccessToken without client, or a GrantToken or RefreshToken with ClientID and ClientSecret"}
-	case token.ClientID == "":
-		return &InvalidTokenError{Field: "ClientID", Reason: "is needed to find a token by its grant or refresh token"}
 	default:
-		return &InvalidTokenError{Field: "ClientSecret", Reason: "is needed to find a token by its grant or refresh token"}
+		var missing []string
+		if token.ClientID == "" {
+			missing = append(missing, "ClientID")
+		}
+		if token.ClientSecret == "" {
+			missing = append(missing, "ClientSecret")
+		}
+		return &InvalidTokenError{Field: strings.Join(missing, ", "), Reason: "needed to find a token by its grant or refresh token"}
 	}
 }
 

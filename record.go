@@ -124,3 +124,6 @@ func (r Record) LogValue() slog.Value { return r.Token.LogValue() }
 
 // MarshalJSON always fails: see [OAuthToken.MarshalJSON].
 func (r Record) MarshalJSON() ([]byte, error) { return nil, errUseCodec }
+
+// UnmarshalJSON always fails: see [OAuthToken.UnmarshalJSON].
+func (r *Record) UnmarshalJSON([]byte) error { return errUseCodec }

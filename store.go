@@ -25,7 +25,8 @@ import (
 // it is [ErrThrottled].
 type TokenStore interface {
 	// FindToken returns the stored token that token points at. Fields that token sets are kept in
-	// what is returned, the others come from the record; token itself stays as it is.
+	// what is returned, the others come from the record; token itself stays as it is. Of a token that
+	// a store returned, the fields changed since are set.
 	FindToken(ctx context.Context, token *OAuthToken) (*OAuthToken, error)
 
 	// FindTokenByID returns the token that is stored under id.
@@ -39,7 +40,7 @@ type TokenStore interface {
 	// one user name and client id: an insert or update that would make a second one is a
 	// [*ConflictError], and nothing is stored. An insert needs a grant, refresh or access token.
 	//
-	// Of a token that a store returned only the fields changed since are set: a stale copy does not
+	// Again, of a token that a store returned only the fields changed since are set: a stale copy does not
 	// undo what others have saved meanwhile. [Record.Merge] is that rule.
 	SaveToken(ctx context.Context, token *OAuthToken) error
 

@@ -13,11 +13,17 @@ import (
 // An OAuthToken is what an OAuth 2 client keeps for one user: the tokens of RFC 6749 and what is
 // needed to use and refresh them.
 //
-// Printing a token never shows a secret: not with package fmt, whatever the verb, nor with log/slog,
-// nor in a panic, as value or pointer, in exported fields, slices and maps. Go calls no method on
-// what it prints through an unexported field, so a token held there by value is printed whole by
-// %v: hold a pointer. Encoders that look at fields by reflection (encoding/gob, encoding/xml,
-// debuggers) see everything; encoding/json gets an error instead, see [OAuthToken.MarshalJSON].
+// Printing a token does not show a secret: with package fmt (%v, %+v, %#v, %s, %q and the others), with
+// log/slog, in a panic, as value or pointer, in exported fields, slices and maps. What Go does not let a
+// type prevent, three things print it whole:
+//
+//   - %w and %p, which do not take a token (go vet says so): fmt reports such a mistake with all fields;
+//   - a token by value in an unexported field of something else that is printed, because Go calls no
+//     method there, and a pointer there with a verb other than %v, %+v, %#v, %d and %x;
+//   - encoders that look at fields by reflection: encoding/gob, encoding/xml, debuggers.
+//
+// encoding/json, which slog's JSON handler uses for what stands inside of something else, gets an error
+// instead: see [OAuthToken.MarshalJSON].
 type OAuthToken struct {
 	// ID is the record's key in the store. Any string; the store makes one where it is empty.
 	ID string

@@ -113,6 +113,9 @@ var nameFaults = []fault{
 		})
 	}},
 	{"folds the case of ids", "Names/ids are kept apart whatever characters they hold", func(b *broken) { b.key(strings.ToLower) }},
+	{"takes a ligature for its letters", "Names/ids are kept apart whatever they look like", func(b *broken) {
+		b.key(strings.NewReplacer("\ufb01", "fi").Replace)
+	}},
 	{"trims ids", "Names/ids are kept apart whatever characters they hold", func(b *broken) {
 		b.key(func(id string) string {
 			if trimmed := strings.TrimSpace(id); trimmed != "" {
