@@ -21,6 +21,7 @@ type config struct {
 	codec       codec.Codec
 	metadata    map[string]string
 	maxVersions int
+	maxGiven    bool // maxVersions is the caller's wish
 	timeout     time.Duration
 }
 
@@ -50,10 +51,13 @@ func WithCustomMetadata(metadata map[string]string) Option {
 
 // WithMaxVersions makes Vault keep n versions of each secret that the store creates. Default 1, the
 // current one: older versions hold superseded credentials. Where the mount's own max_versions is set and
-// higher, Vault uses that. 0 leaves it to the mount, whose default is 10; without custom metadata a save
-// of a new token then needs no permission on the metadata path, and one call less.
+// higher, Vault uses that. 0 leaves it to the mount, whose default is 10, and saves a call for each new
+// token.
+//
+// It takes the permission to write metadata. Without this option, and without [WithCustomMetadata], a
+// client that has no such permission leaves it to the mount as well.
 func WithMaxVersions(n int) Option {
-	return func(c *config) { c.maxVersions = n }
+	return func(c *config) { c.maxVersions, c.maxGiven = n, true }
 }
 
 // WithTimeout bounds each call to Vault, retries of the client included, where the caller's context

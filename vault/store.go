@@ -32,8 +32,9 @@
 // # Permissions
 //
 // On MOUNT/data/PREFIX/*: read to find, and create and update to save. On MOUNT/metadata/PREFIX/*:
-// create and update to save new tokens, unless WithMaxVersions(0) is given. On MOUNT/destroy/PREFIX/*:
-// update to delete, for which create and update on data are needed too.
+// create and update, so that superseded credentials do not stay in older versions, and for custom
+// metadata. On MOUNT/destroy/PREFIX/*: update to delete, for which create and update on data are needed
+// too.
 package vault
 
 import (
