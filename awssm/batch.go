@@ -3,12 +3,13 @@ package awssm
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 
-	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
@@ -70,15 +71,17 @@ func (d *driver) values(out *sm.BatchGetSecretValueOutput, missing map[string]st
 	}
 }
 
-// noBatch reports whether BatchGetSecretValue cannot be used at all.
+// noBatch reports whether BatchGetSecretValue cannot be used at all, though GetSecretValue perhaps can.
 func noBatch(err error) bool {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
 		return false
 	}
 	switch api.ErrorCode() {
-	case "UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented", "NotImplementedException":
+	case "AccessDeniedException", "AccessDenied",
+		"UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented", "NotImplementedException":
 		return true
 	}
-	return errors.Is(classOf(err), oauthstore.ErrAccessDenied)
+	var response *awshttp.ResponseError
+	return errors.As(err, &response) && response.HTTPStatusCode() == http.StatusNotImplemented
 }

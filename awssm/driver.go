@@ -2,7 +2,7 @@ package awssm
 
 import (
 	"context"
-	"errors"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -13,7 +13,7 @@ import (
 
 // Client is what a store asks of Secrets Manager; *secretsmanager.Client has it. The IAM action of
 // each method bears the method's name. DescribeSecret and RestoreSecret are for secrets that wait for
-// deletion, RemoveRegionsFromReplication for [WithReplicaRegions].
+// deletion, RemoveRegionsFromReplication for those with copies in other regions.
 type Client interface {
 	GetSecretValue(context.Context, *sm.GetSecretValueInput, ...func(*sm.Options)) (*sm.GetSecretValueOutput, error)
 	BatchGetSecretValue(context.Context, *sm.BatchGetSecretValueInput, ...func(*sm.Options)) (*sm.BatchGetSecretValueOutput, error)
@@ -50,12 +50,17 @@ const current = "AWSCURRENT"
 
 // Get implements engine.Driver.
 func (d *driver) Get(ctx context.Context, name string, after engine.Rev) (engine.Record, engine.Rev, error) {
-	out, err := d.client.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: aws.String(d.FullName(name))})
+	in := &sm.GetSecretValueInput{SecretId: aws.String(d.FullName(name))}
+	out, err := d.client.GetSecretValue(ctx, in)
+	if isInvalidRequest(err) {
+		if d.isDeleted(ctx, in.SecretId, err) {
+			return engine.Record{}, notThere, nil
+		}
+		out, err = d.client.GetSecretValue(ctx, in) // restored or made anew since, perhaps
+	}
 	switch {
 	case isNotFound(err):
 		return d.absent(ctx, name, after)
-	case isInvalidRequest(err):
-		return d.unreadable(ctx, name, err)
 	case err != nil:
 		return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
 	}
@@ -63,6 +68,11 @@ func (d *driver) Get(ctx context.Context, name string, after engine.Rev) (engine
 		return d.follow(ctx, name, r, out)
 	}
 	return d.record(name, out, 0)
+}
+
+// version reads a version by its id, whatever its labels are.
+func (d *driver) version(ctx context.Context, arn, id string) (*sm.GetSecretValueOutput, error) {
+	return d.client.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: aws.String(arn), VersionId: aws.String(id)})
 }
 
 // record reads the record of an answer, to be written over with the counter.
@@ -81,62 +91,68 @@ func (d *driver) absent(ctx context.Context, name string, after engine.Rev) (eng
 		return engine.Record{}, notThere, nil
 	}
 	out, err := d.client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: aws.String(d.FullName(name))})
-	if isNotFound(err) || isInvalidRequest(err) {
+	switch {
+	case isNotFound(err) || isInvalidRequest(err):
 		return engine.Record{}, notThere, nil
-	}
-	if err != nil {
+	case err != nil:
 		return engine.Record{}, engine.None, d.fail("DescribeSecret", name, false, err)
-	}
-	if out.DeletedDate != nil {
+	case out.DeletedDate != nil:
 		return engine.Record{}, notThere, nil
 	}
-	return engine.Record{}, rev{arn: aws.ToString(out.ARN)}.encode(), nil
-}
-
-// unreadable tells a secret that waits for deletion, which is absent, from others that GetSecretValue
-// refuses with the same error.
-func (d *driver) unreadable(ctx context.Context, name string, cause error) (engine.Record, engine.Rev, error) {
-	out, err := d.client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: aws.String(d.FullName(name))})
-	if isNotFound(err) || isInvalidRequest(err) || err == nil && out.DeletedDate != nil {
+	r := rev{arn: aws.ToString(out.ARN), version: currentVersion(out)}
+	if r.version == "" {
+		return engine.Record{}, r.encode(), nil
+	}
+	// It has a value, and the read by name lags behind.
+	v, err := d.version(ctx, r.arn, r.version)
+	switch {
+	case isNotFound(err) || isInvalidRequest(err):
 		return engine.Record{}, notThere, nil
+	case err != nil:
+		return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
 	}
-	if err != nil && saysDeleted(cause) {
-		return engine.Record{}, notThere, nil // no permission to ask; the text says so as well
-	}
-	return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, cause)
+	return d.record(name, v, 0)
 }
 
 // maxFollow is how many versions follow walks. A read that lags behind by more, in the moments since
 // the Put that was refused, is not to be expected at 100 versions a day.
 const maxFollow = 16
 
-// follow finds what came after r, on which a Put was refused though stale, a read, still shows it. The
-// derived version exists, then: either the read lags behind, and the current version is found by
-// walking the derived ids, or somebody has moved AWSCURRENT back to r. Then all derive the next id
-// with a higher counter.
-func (d *driver) follow(ctx context.Context, name string, r rev, stale *sm.GetSecretValueOutput) (engine.Record, engine.Rev, error) {
+// follow finds what came after r, on which a Put was refused though shown, a read, has it as the current
+// version. The derived version exists, then. Either the read lags behind, and the current version is
+// found by walking the derived ids, or somebody has moved AWSCURRENT back to r: then all writers derive
+// the next id with a higher counter. Labels are believed where a version was read by its id only.
+func (d *driver) follow(ctx context.Context, name string, r rev, shown *sm.GetSecretValueOutput) (engine.Record, engine.Rev, error) {
 	next := r
 	for range maxFollow {
-		id := next.successor()
-		out, err := d.client.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: aws.String(r.arn), VersionId: aws.String(id)})
+		out, err := d.version(ctx, r.arn, next.successor())
 		if isNotFound(err) {
 			break
 		}
 		if err != nil {
 			return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
 		}
-		for _, label := range out.VersionStages {
-			if label == current {
-				return d.record(name, out, 0)
-			}
+		if isCurrent(out) {
+			return d.record(name, out, 0)
 		}
-		next = rev{arn: r.arn, version: id}
+		next = rev{arn: r.arn, version: aws.ToString(out.VersionId)}
 	}
 	if next == r {
-		return d.record(name, stale, r.counter) // the refusal was for another reason
+		return d.record(name, shown, r.counter) // the refusal was for another reason
 	}
-	return d.record(name, stale, r.counter+1)
+	out, err := d.version(ctx, r.arn, r.version)
+	switch {
+	case err != nil:
+		return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
+	case isCurrent(out):
+		return d.record(name, out, r.counter+1)
+	}
+	// The current version came by other means than this library's. A Put on r is refused until the read
+	// by name shows that one.
+	return d.record(name, shown, r.counter)
 }
+
+func isCurrent(out *sm.GetSecretValueOutput) bool { return slices.Contains(out.VersionStages, current) }
 
 // Put implements engine.Driver. Versions are free in Secrets Manager: there is nothing to tidy.
 func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engine.Record, _ int) (engine.Rev, error) {
@@ -161,7 +177,7 @@ func (d *driver) put(ctx context.Context, name string, r rev, value string) (eng
 		SecretId:           aws.String(r.arn),
 		ClientRequestToken: aws.String(r.successor()),
 		SecretString:       aws.String(value),
-	})
+	}, notOverQuota)
 	switch {
 	case err == nil:
 		return rev{arn: aws.ToString(out.ARN), version: aws.ToString(out.VersionId)}.encode(), nil
@@ -192,7 +208,7 @@ func (d *driver) create(ctx context.Context, name string, rec engine.Record, val
 	for _, region := range d.replicas {
 		in.AddReplicaRegions = append(in.AddReplicaRegions, types.ReplicaRegionType{Region: aws.String(region)})
 	}
-	out, err := d.client.CreateSecret(ctx, in)
+	out, err := d.client.CreateSecret(ctx, in, notOverQuota)
 	switch {
 	case err == nil:
 		return rev{arn: aws.ToString(out.ARN), version: aws.ToString(out.VersionId)}.encode(), nil
@@ -203,88 +219,4 @@ func (d *driver) create(ctx context.Context, name string, rec engine.Record, val
 	default:
 		return engine.None, d.fail("CreateSecret", name, true, err)
 	}
-}
-
-// restore writes a value to a secret that waits for deletion. A name that is still blocked by a
-// deletion at once, which Secrets Manager carries out asynchronously, is engine.ErrBlocked.
-func (d *driver) restore(ctx context.Context, name, value string, refusal error) (engine.Rev, error) {
-	id := aws.String(d.FullName(name))
-	out, err := d.client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: id})
-	switch {
-	case isNotFound(err) || isInvalidRequest(err):
-		return engine.None, d.blocked(name, refusal)
-	case err != nil:
-		return engine.None, d.fail("DescribeSecret", name, true, err)
-	case out.DeletedDate == nil:
-		// Restored by somebody else since, or refused for a reason of its own.
-		if saysDeleted(refusal) {
-			return engine.None, d.conflict("CreateSecret", name, refusal)
-		}
-		return engine.None, d.fail("CreateSecret", name, true, refusal)
-	}
-	_, err = d.client.RestoreSecret(ctx, &sm.RestoreSecretInput{SecretId: out.ARN})
-	switch {
-	case isNotFound(err) || isInvalidRequest(err):
-		return engine.None, d.blocked(name, refusal)
-	case err != nil:
-		return engine.None, d.fail("RestoreSecret", name, true, err)
-	}
-	return d.put(ctx, name, rev{arn: aws.ToString(out.ARN), version: currentVersion(out)}, value)
-}
-
-func (d *driver) blocked(name string, refusal error) error {
-	f := d.fail("CreateSecret", name, true, refusal).(*engine.Fault)
-	f.Class = engine.ErrBlocked
-	return f
-}
-
-// currentVersion returns the id of the version with the label AWSCURRENT, empty if there is none.
-func currentVersion(out *sm.DescribeSecretOutput) string {
-	for id, labels := range out.VersionIdsToStages {
-		for _, label := range labels {
-			if label == current {
-				return id
-			}
-		}
-	}
-	return ""
-}
-
-// Delete implements engine.Driver. A Put that names the ARN of a deleted secret is refused, so that no
-// tombstone is needed.
-func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, _ engine.Record) error {
-	in := &sm.DeleteSecretInput{SecretId: aws.String(revision(base).arn)}
-	if d.recovery > 0 {
-		in.RecoveryWindowInDays = aws.Int64(d.recovery)
-	} else {
-		in.ForceDeleteWithoutRecovery = aws.Bool(true)
-	}
-	if len(d.replicas) > 0 {
-		if err := d.withdrawReplicas(ctx, name, in.SecretId); err != nil {
-			return err
-		}
-	}
-	_, err := d.client.DeleteSecret(ctx, in)
-	if isNotFound(err) || isInvalidRequest(err) && d.isDeleted(ctx, in.SecretId) {
-		return nil
-	}
-	return d.fail("DeleteSecret", name, false, err)
-}
-
-// withdrawReplicas removes the copies in other regions: a secret that has some cannot be deleted (API
-// reference, DeleteSecret).
-func (d *driver) withdrawReplicas(ctx context.Context, name string, arn *string) error {
-	_, err := d.client.RemoveRegionsFromReplication(ctx, &sm.RemoveRegionsFromReplicationInput{
-		SecretId: arn, RemoveReplicaRegions: d.replicas,
-	})
-	var never *types.InvalidParameterException // the secret was made without these copies
-	if isNotFound(err) || isInvalidRequest(err) || errors.As(err, &never) {
-		return nil // DeleteSecret will say what there is to say
-	}
-	return d.fail("RemoveRegionsFromReplication", name, false, err)
-}
-
-func (d *driver) isDeleted(ctx context.Context, arn *string) bool {
-	out, err := d.client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: arn})
-	return isNotFound(err) || isInvalidRequest(err) || err == nil && out.DeletedDate != nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -25,8 +24,13 @@ var classes = map[string]error{
 	"UnrecognizedClientException":         oauthstore.ErrAccessDenied,
 	"InvalidClientTokenId":                oauthstore.ErrAccessDenied,
 	"MissingAuthenticationTokenException": oauthstore.ErrAccessDenied,
+	"MissingAuthenticationToken":          oauthstore.ErrAccessDenied,
 	"IncompleteSignature":                 oauthstore.ErrAccessDenied,
+	"IncompleteSignatureException":        oauthstore.ErrAccessDenied,
 	"InvalidSignatureException":           oauthstore.ErrAccessDenied,
+	"SignatureDoesNotMatch":               oauthstore.ErrAccessDenied,
+	"AuthFailure":                         oauthstore.ErrAccessDenied,
+	"RequestExpired":                      oauthstore.ErrAccessDenied, // a clock that is wrong
 	"ExpiredToken":                        oauthstore.ErrAccessDenied,
 	"ExpiredTokenException":               oauthstore.ErrAccessDenied,
 	"OptInRequired":                       oauthstore.ErrAccessDenied,
@@ -54,7 +58,7 @@ var classes = map[string]error{
 var errQuota = fmt.Errorf("%w: %w", oauthstore.ErrThrottled, engine.ErrExhausted)
 
 // fail files an error of the service. quiet leaves the service's message out of the text, for calls
-// that sent a token.
+// that sent a token; an answer that could not be read may have brought one.
 func (d *driver) fail(op, name string, quiet bool, err error) error {
 	if err == nil {
 		return nil
@@ -64,13 +68,14 @@ func (d *driver) fail(op, name string, quiet bool, err error) error {
 		f.Secret = d.FullName(name)
 	}
 	var api smithy.APIError
+	var half *smithy.DeserializationError
 	switch {
 	case errors.As(err, &api):
 		f.Code = api.ErrorCode()
 		if !quiet {
 			f.Message = api.ErrorMessage()
 		}
-	case !quiet:
+	case !quiet && !errors.As(err, &half):
 		f.Message = err.Error()
 	}
 	return f
@@ -137,7 +142,3 @@ func isInvalidRequest(err error) bool {
 	var e *types.InvalidRequestException
 	return errors.As(err, &e)
 }
-
-// saysDeleted tells that cause of an InvalidRequestException from its others, where there is nothing
-// but the text to go by.
-func saysDeleted(err error) bool { return strings.Contains(err.Error(), "delet") }

@@ -3,8 +3,11 @@ package awssm
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/engine"
@@ -26,7 +29,9 @@ type config struct {
 
 // WithPrefix puts prefix and a slash before the name of every secret, so that several stores share one
 // account and a policy can name one of them. Default "oauthstore". Characters that Secrets Manager
-// does not allow in a name, and "=", are written as "=" and their two hex digits.
+// does not allow in a name, and "=", are written as "=" and their two hex digits; so written it is at
+// most 191 characters long. A policy for the prefix "a" covers "a/b" as well, though the stores do not
+// see each other.
 func WithPrefix(prefix string) Option {
 	return func(c *config) { c.prefix = prefix }
 }
@@ -56,17 +61,22 @@ func WithDescription(text string) Option {
 
 // WithReplicaRegions makes Secrets Manager keep a copy of each secret that the store creates in these
 // regions, each billed as a secret. Copies are for reading; all stores must write to one region. Needs
-// the permissions secretsmanager:ReplicateSecretToRegions and
-// secretsmanager:RemoveRegionsFromReplication, and a delete costs one call more.
+// the permissions secretsmanager:ReplicateSecretToRegions, secretsmanager:DescribeSecret and
+// secretsmanager:RemoveRegionsFromReplication. A delete costs three calls more: it is refused as long
+// as there are copies, whoever made them.
 func WithReplicaRegions(regions ...string) Option {
 	return func(c *config) { c.replicas = slices.Clone(regions) }
 }
 
 // WithRecoveryWindow keeps a deleted secret restorable for so many days, 7 to 30. Default 0: it is
-// deleted for good at once, because a credential that was revoked must be gone. A token saved again
-// while its secret waits for deletion restores the secret under a new value, which needs the
-// permissions secretsmanager:RestoreSecret and secretsmanager:DescribeSecret; should the process die
-// between the two, the deleted token is back.
+// deleted for good at once, because a credential that was revoked must be gone.
+//
+// A delete then costs one PutSecretValue more: a tombstone becomes the current version, so that nothing
+// that restores the secret revives the token. Whoever wants the token back restores the secret, reads
+// its version AWSPREVIOUS and saves that. A token saved again during the window restores the secret under
+// its own value, which needs the permissions secretsmanager:RestoreSecret and
+// secretsmanager:DescribeSecret; so does, with or without this option, a secret that others have deleted
+// with a window. That one has no tombstone: should the process die in between, the deleted token is back.
 func WithRecoveryWindow(days int) Option {
 	return func(c *config) { c.recovery = int64(days) }
 }
@@ -77,7 +87,8 @@ func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }
 
-// What Secrets Manager allows (API reference, CreateSecret; user guide, quotas).
+// What Secrets Manager allows (API reference, CreateSecret, DeleteSecret, Tag and ReplicaRegionType; user
+// guide, quotas).
 const (
 	maxName        = 256 // some of the service's answers hold no more, though it creates names of 512
 	maxValue       = 65536
@@ -105,22 +116,30 @@ func (c *config) check() error {
 		return bad("WithCodec", "the codec is nil")
 	case len(c.tags) > maxTags:
 		return bad("WithTags", "%d tags, want at most %d", len(c.tags), maxTags)
-	case len(c.description) > maxDescription:
-		return bad("WithDescription", "%d characters, want at most %d", len(c.description), maxDescription)
+	case utf8.RuneCountInString(c.description) > maxDescription:
+		return bad("WithDescription", "%d characters, want at most %d", utf8.RuneCountInString(c.description), maxDescription)
 	case c.recovery != 0 && (c.recovery < minRecovery || c.recovery > maxRecovery):
 		return bad("WithRecoveryWindow", "%d days, want %d to %d, or 0 to delete at once", c.recovery, minRecovery, maxRecovery)
-	case slices.Contains(c.replicas, ""):
-		return bad("WithReplicaRegions", "a region is empty")
 	case c.timeout <= 0:
 		return bad("WithTimeout", "%v, want more than 0", c.timeout)
 	}
 	for key, value := range c.tags {
-		if key == "" || len(key) > maxTagKey || len(value) > maxTagValue {
+		if key == "" || utf8.RuneCountInString(key) > maxTagKey || utf8.RuneCountInString(value) > maxTagValue {
 			return bad("WithTags", "tag %q: want a key of 1 to %d characters and a value of at most %d", key, maxTagKey, maxTagValue)
+		}
+		if strings.HasPrefix(strings.ToLower(key), "aws:") {
+			return bad("WithTags", "tag %q: keys that begin with aws: are for AWS itself", key)
+		}
+	}
+	for _, region := range c.replicas {
+		if !regionName.MatchString(region) {
+			return bad("WithReplicaRegions", "%q is not the name of a region", region)
 		}
 	}
 	return nil
 }
+
+var regionName = regexp.MustCompile(`^([a-z]+-)+\d+$`)
 
 // fullPrefix is what stands before every name. The last slash of a name is always the one that ends
 // the prefix, so that two stores never meet in one name.

@@ -6,7 +6,7 @@
 //
 // Each token is one secret, named <prefix>/token_<id>, whose value is a JSON document; one more
 // secret, <prefix>/index, lists them. The client is the caller's: credentials, region, endpoint and
-// retries are as it was made.
+// retries are as it was made, but that it does not try again what a quota has refused.
 //
 // # Concurrency
 //

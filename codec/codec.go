@@ -131,7 +131,7 @@ func CheckFormat(d Document) error {
 		return errors.New("no format version")
 	case major == FormatVersion:
 		return nil
-	case len(major) > 8 || strings.Trim(major, "0123456789") != "":
+	case major == "" || len(major) > 8 || strings.Trim(major, "0123456789") != "":
 		return errors.New("the format version is not a number")
 	default:
 		return fmt.Errorf("format version %s is not known to this version of the library, which reads version %s: a newer one wrote it",

@@ -58,6 +58,9 @@ func (JSON) Encode(_ string, r *oauthstore.Record) (Document, error) {
 	if err := r.Token.Validate(); err != nil {
 		return nil, err
 	}
+	if r.Token.ID == "" {
+		return nil, &oauthstore.InvalidTokenError{Field: "ID", Reason: "is not set"}
+	}
 	d := make(Document, len(r.Unknown)+12)
 	for name, value := range r.Unknown {
 		d[name] = value
@@ -65,17 +68,29 @@ func (JSON) Encode(_ string, r *oauthstore.Record) (Document, error) {
 	SetFormat(d)
 	token := r.Token
 	for _, c := range columns(&token) {
-		if *c.value != "" {
-			d.Set(c.name, *c.value)
-		}
+		d.setOrOmit(c.name, *c.value)
 	}
-	if !token.Expiry.IsZero() {
-		d.Set(expiryField, strconv.FormatInt(token.Expiry.UnixMilli(), 10))
-	}
-	if len(r.Superseded) > 0 {
-		d.Set(supersededField, strings.Join(r.Superseded, " "))
-	}
+	d.setOrOmit(expiryField, formatExpiry(token.Expiry))
+	d.setOrOmit(supersededField, strings.Join(r.Superseded, " "))
 	return d, nil
+}
+
+// setOrOmit sets a field of the token; an empty one is left out, whatever has come in by its name.
+func (d Document) setOrOmit(name, value string) {
+	if value == "" {
+		delete(d, name)
+		return
+	}
+	d.Set(name, value)
+}
+
+// formatExpiry is empty also for a time in the zero time's millisecond, as which it would come back.
+func formatExpiry(t time.Time) string {
+	ms := t.UnixMilli()
+	if ms == (time.Time{}).UnixMilli() {
+		return ""
+	}
+	return strconv.FormatInt(ms, 10)
 }
 
 // Decode implements [Codec].
@@ -122,10 +137,11 @@ func expiry(d Document) (time.Time, error) {
 		return time.Time{}, err
 	}
 	ms, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
+	t := time.UnixMilli(ms).UTC()
+	if err != nil || formatExpiry(t) != text { // as Encode writes it: no plus, no leading zeros
 		return time.Time{}, errors.New("field expiry_time is not a number of milliseconds")
 	}
-	return time.UnixMilli(ms).UTC(), nil
+	return t, nil
 }
 
 // unknown returns the fields of d that are not known, nil where there are none.

@@ -118,7 +118,7 @@ func (s *Server) process(c *call) (*response, error) {
 	if strings.HasSuffix(c.path, "/") && (c.op == opUpdate || c.op == opPatch) {
 		return nil, fail(http.StatusBadRequest, "cannot write to a path ending in '/'")
 	}
-	c.now = s.now()
+	c.now = s.Now()
 	if err := s.locate(c); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,122 @@
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
+	"github.com/oauthstore/oauthstore/testserver"
+	"github.com/oauthstore/oauthstore/vault/vaulttest"
+)
+
+// backend is Vault as package enginetest wants it.
+type backend struct{ srv *vaulttest.Server }
+
+func newBackend(t *testing.T) backend {
+	srv := vaulttest.NewServer()
+	t.Cleanup(srv.Close)
+	return backend{srv}
+}
+
+func (b backend) Control() *testserver.Control { return b.srv.Control }
+
+// client does not try again.
+func (b backend) client() *api.Client {
+	client := b.srv.Client()
+	client.SetMaxRetries(0)
+	return client
+}
+
+func (b backend) NewStore(t *testing.T) enginetest.Store {
+	s, err := New(b.client())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (b backend) driver(opts ...Option) *driver {
+	c := config{mount: "secret", prefix: "oauthstore", codec: codec.JSON{}, maxVersions: 1}
+	for _, o := range opts {
+		o(&c)
+	}
+	return &driver{client: b.client(), config: c, prefix: c.fullPrefix()}
+}
+
+func (b backend) Driver(*testing.T) engine.Driver { return b.driver() }
+
+func (b backend) Names() []string {
+	list, err := b.client().Logical().List("secret/metadata/oauthstore")
+	if err != nil {
+		panic(err)
+	}
+	if list == nil {
+		return nil
+	}
+	var names []string
+	for _, key := range list.Data["keys"].([]any) {
+		names = append(names, key.(string))
+	}
+	return names
+}
+
+// Payloads asks for every version of every secret.
+func (b backend) Payloads() []string {
+	var payloads []string
+	kv := b.client().KVv2("secret")
+	ctx := context.Background()
+	for _, name := range b.Names() {
+		versions, err := kv.GetVersionsAsList(ctx, "oauthstore/"+name)
+		if err != nil {
+			panic(err)
+		}
+		for _, v := range versions {
+			secret, err := kv.GetVersion(ctx, "oauthstore/"+name, v.Version)
+			if err != nil {
+				continue
+			}
+			payload, err := json.Marshal(secret.Data)
+			if err != nil {
+				panic(err)
+			}
+			payloads = append(payloads, string(payload))
+		}
+	}
+	return payloads
+}
+
+func TestCosts(t *testing.T) {
+	const read, write, metadata, destroy = "GET data", "PUT data", "PUT metadata", "PUT destroy"
+	enginetest.RunCosts(t, func(t *testing.T) enginetest.Backend { return newBackend(t) }, enginetest.Costs{
+		FindByID:           enginetest.Calls{read: 1},
+		FindByUser:         enginetest.Calls{read: 1},
+		FindByUserGivenID:  enginetest.Calls{read: 1},
+		FindByRefreshToken: enginetest.Calls{read: 1},
+		SaveUnchanged:      enginetest.Calls{read: 1},
+		SaveExisting:       enginetest.Calls{read: 1, write: 1},
+		SaveNew:            enginetest.Calls{read: 1, write: 2, metadata: 1},
+		SaveNewGivenID:     enginetest.Calls{read: 1, write: 2, metadata: 1},
+		Delete:             enginetest.Calls{read: 1, write: 2, destroy: 1},
+		GetTokens:          func(n int) enginetest.Calls { return enginetest.Calls{read: 1 + n} },
+		DeleteTokens: func(n int) enginetest.Calls {
+			return enginetest.Calls{read: 1 + n, write: 1 + n, destroy: n}
+		},
+	})
+}
+
+func TestFaults(t *testing.T) {
+	enginetest.RunFaults(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
+}
+
+func TestHangingService(t *testing.T) {
+	enginetest.RunHang(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
+}
+
+func TestManyWriters(t *testing.T) {
+	enginetest.RunConcurrent(t, newBackend(t))
+}

@@ -1,0 +1,68 @@
+package vault
+
+import (
+	"context"
+	"testing"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+func TestKVVersion1_isRefusedBeforeAnyWrite(t *testing.T) {
+	b := newBackend(t)
+	ctx := context.Background()
+	require.NoError(t, b.client().Sys().Mount("old", &api.MountInput{Type: "kv", Options: map[string]string{"version": "1"}}))
+	for name, call := range map[string]func(s *Store) error{
+		"SaveToken": func(s *Store) error {
+			return s.SaveToken(ctx, &oauthstore.OAuthToken{UserName: "alice", AccessToken: "a"})
+		},
+		"GetTokens":      func(s *Store) error { _, err := s.GetTokens(ctx); return err },
+		"FindTokenByID":  func(s *Store) error { _, err := s.FindTokenByID(ctx, "x"); return err },
+		"DeleteToken":    func(s *Store) error { return s.DeleteToken(ctx, "x") },
+		"without a user": func(s *Store) error { return s.SaveToken(ctx, &oauthstore.OAuthToken{AccessToken: "a"}) },
+	} {
+		s, err := New(b.client(), WithMount("old"))
+		require.NoError(t, err)
+		require.ErrorContains(t, call(s), "version 1", name)
+	}
+	list, err := b.client().Logical().List("old/")
+	require.NoError(t, err)
+	require.Nil(t, list, "nothing was written")
+}
+
+func TestMountThatIsNotThere_isSaid(t *testing.T) {
+	b := newBackend(t)
+	s, err := New(b.client(), WithMount("nowhere"))
+	require.NoError(t, err)
+	_, err = s.FindTokenByID(context.Background(), "x")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, oauthstore.ErrTokenNotFound)
+	require.Error(t, s.SaveToken(context.Background(), &oauthstore.OAuthToken{ID: "x", AccessToken: "a"}))
+}
+
+func TestMountIsAskedAboutOnce(t *testing.T) {
+	b := newBackend(t)
+	ctx := context.Background()
+	s := b.NewStore(t)
+	for _, id := range []string{"a", "b", "c"} {
+		save(t, s, id, 2)
+	}
+	require.Equal(t, 1, b.srv.Count("GET sys/internal/ui/mounts"))
+	b.srv.ResetRequests()
+	_, err := b.NewStore(t).FindTokenByID(ctx, "a")
+	require.NoError(t, err)
+	require.Equal(t, 1, b.srv.Count(), "a read that finds something needs no question")
+}
+
+func TestMountUnderAPath(t *testing.T) {
+	b := newBackend(t)
+	require.NoError(t, b.client().Sys().Mount("team/kv", &api.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}))
+	s, err := New(b.client(), WithMount("/team/kv/"))
+	require.NoError(t, err)
+	save(t, s, "alice", 2)
+	s, err = New(b.client(), WithMount("team/kv/sub"))
+	require.NoError(t, err)
+	require.Error(t, s.SaveToken(context.Background(), &oauthstore.OAuthToken{ID: "x", AccessToken: "a"}))
+}
