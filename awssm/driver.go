@@ -156,6 +156,7 @@ func isCurrent(out *sm.GetSecretValueOutput) bool { return slices.Contains(out.V
 
 // Put implements engine.Driver. Versions are free in Secrets Manager: there is nothing to tidy.
 func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engine.Record, _ int) (engine.Rev, error) {
+	rec.Base = engine.Rev(revision(base).version) // the ARN holds the token's id
 	value, err := engine.MarshalBytes(rec)
 	if err != nil {
 		return engine.None, err

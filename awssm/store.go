@@ -31,7 +31,8 @@
 // On arn:aws:secretsmanager:REGION:ACCOUNT:secret:PREFIX/*: GetSecretValue to read; PutSecretValue and
 // CreateSecret to save; DeleteSecret to delete; BatchGetSecretValue on * for GetTokens (without it
 // tokens are read one by one). DescribeSecret and RestoreSecret are for saving a token whose secret
-// waits for deletion; DescribeSecret also tells such a secret from other refusals.
+// waits for deletion, or was made without a value; DescribeSecret also tells a secret that waits for
+// deletion from other refusals. Options name what else they need.
 package awssm
 
 import (
@@ -90,7 +91,7 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 }
 
 // DeleteToken implements [oauthstore.TokenStore]. It costs a GetSecretValue, a DeleteSecret and a
-// PutSecretValue of the index.
+// PutSecretValue of the index; see also [WithRecoveryWindow] and [WithReplicaRegions].
 func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	return s.engine.DeleteToken(ctx, id)
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -125,7 +127,8 @@ func (e *Encrypted) Open(secret string, d Document) (Document, error) {
 	}
 	plaintext, err := e.decrypt(ciphertext, []byte(secret))
 	if err != nil {
-		return nil, &oauthstore.CorruptRecordError{Secret: secret, Reason: "does not decrypt under any of the keys", Err: err}
+		const reason = "does not decrypt under any of the keys"
+		return nil, &oauthstore.CorruptRecordError{Secret: secret, Reason: reason, Err: &cipherError{text: reason, err: err}}
 	}
 	opened, err := Parse(plaintext)
 	if err != nil {
@@ -151,8 +154,8 @@ func (e *Encrypted) decrypt(ciphertext, secret []byte) ([]byte, error) {
 	return plaintext, err
 }
 
-// cipherError keeps an AEAD's error within reach of errors.As and out of the text, which has been
-// near a plaintext.
+// cipherError keeps an AEAD's error, which has been near a plaintext, within reach of errors.As and out
+// of the text.
 type cipherError struct {
 	text string
 	err  error
@@ -160,3 +163,6 @@ type cipherError struct {
 
 func (e *cipherError) Error() string { return e.text }
 func (e *cipherError) Unwrap() error { return e.err }
+
+// Format writes Error for every verb: some of them would walk through err.
+func (e *cipherError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.text) }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/vault/vaulttest"
 )
 
 func TestKVVersion1_isRefusedBeforeAnyWrite(t *testing.T) {
@@ -65,4 +66,51 @@ func TestMountUnderAPath(t *testing.T) {
 	s, err = New(b.client(), WithMount("team/kv/sub"))
 	require.NoError(t, err)
 	require.Error(t, s.SaveToken(context.Background(), &oauthstore.OAuthToken{ID: "x", AccessToken: "a"}))
+}
+
+func TestNamespaces_workThroughTheClient(t *testing.T) {
+	srv := vaulttest.NewServer(vaulttest.WithNamespaces("team"))
+	defer srv.Close()
+	client := srv.Client()
+	client.SetNamespace("team")
+	require.NoError(t, client.Sys().Mount("secret", &api.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}))
+	inTeam, err := New(client)
+	require.NoError(t, err)
+	save(t, inTeam, "alice", 2)
+	_, err = inTeam.FindTokenByID(context.Background(), "alice")
+	require.NoError(t, err)
+
+	inRoot, err := New(srv.Client())
+	require.NoError(t, err)
+	_, err = inRoot.FindTokenByID(context.Background(), "alice")
+	require.ErrorIs(t, err, oauthstore.ErrTokenNotFound)
+}
+
+// A token that may read and write data and destroy versions, and nothing else, is enough.
+func TestPolicy_withoutMetadataIsEnoughToSave(t *testing.T) {
+	b := newBackend(t)
+	root := b.client()
+	require.NoError(t, root.Sys().PutPolicy("app", `
+		path "secret/data/oauthstore/*"    { capabilities = ["create", "read", "update"] }
+		path "secret/destroy/oauthstore/*" { capabilities = ["update"] }`))
+	made, err := root.Auth().Token().Create(&api.TokenCreateRequest{Policies: []string{"app"}})
+	require.NoError(t, err)
+	client := b.client()
+	client.SetToken(made.Auth.ClientToken)
+	s, err := New(client)
+	require.NoError(t, err)
+	save(t, s, "alice", 2)
+	_, err = s.GetTokens(context.Background())
+	require.NoError(t, err)
+	require.NoError(t, s.DeleteToken(context.Background(), "alice"))
+
+	s, err = New(client, WithMaxVersions(1))
+	require.NoError(t, err)
+	err = s.SaveToken(context.Background(), &oauthstore.OAuthToken{ID: "bob", AccessToken: "a"})
+	require.ErrorIs(t, err, oauthstore.ErrAccessDenied, "what was asked for must be done")
+
+	s, err = New(client, WithPrefix("other"))
+	require.NoError(t, err)
+	_, err = s.FindTokenByID(context.Background(), "alice")
+	require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
 }

@@ -96,6 +96,9 @@ func (t tour) run(ctx context.Context, token *oauthstore.OAuthToken) error {
 			return t.store.FindTokenByID(ctx, token.ID)
 		}},
 		{"Find it by its refresh token", func() (any, error) {
+			if token.RefreshToken == "" {
+				return "it has none", nil
+			}
 			return t.store.FindToken(ctx, &oauthstore.OAuthToken{
 				RefreshToken: token.RefreshToken, ClientID: token.ClientID, ClientSecret: token.ClientSecret,
 			})

@@ -20,8 +20,9 @@
 //
 // A [testserver.Request] names its operation by the method and the API path up to the key:
 // "GET data", "PUT data", "PATCH data", "DELETE data", "PUT delete", "PUT undelete",
-// "PUT destroy", "GET metadata", "LIST metadata", "GET config", and so on; on a KV v1 mount there
-// is nothing between mount and key, so these are "GET kv1", "PUT kv1", "LIST kv1", "DELETE kv1".
+// "PUT destroy", "GET metadata", "LIST metadata", "GET config", and so on, or "GET invalid" where
+// KV v2 has nothing at the path. On a KV v1 mount there is nothing between mount and key, so these
+// are "GET kv1", "PUT kv1", "LIST kv1", "DELETE kv1".
 // Elsewhere it is the path: "GET sys/internal/ui/mounts", "PUT sys/mounts",
 // "PUT sys/policies/acl", "PUT auth/token/create", "GET sys/health". POST counts as PUT, which
 // Vault treats alike, and a GET with list=true as LIST. Request.Secret is the key below the mount,

@@ -15,7 +15,7 @@ const (
 	maxJSONString    = 1 << 20  // max_json_string_value_length, in bytes as they are sent
 	maxObjectEntries = 10_000   // max_json_object_entry_count
 	maxArrayElements = 10_000   // max_json_array_element_count
-	maxJSONTokens    = 500_000  // max_token_count
+	maxJSONTokens    = 500_000  // max_json_token
 )
 
 // checkJSON refuses a body that breaks a limit, or is visibly broken, before it is parsed. Vault

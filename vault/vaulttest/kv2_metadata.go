@@ -91,9 +91,17 @@ func (s *Server) kv2WriteMetadata(c *call) (*response, error) {
 	}
 	k.change(c)
 	if hasCustom {
-		k.custom = custom
+		k.setCustom(custom)
 	}
 	return c.casMandated(), nil
+}
+
+// setCustom stores no custom metadata and empty custom metadata alike: both are read as null.
+func (k *keyMetadata) setCustom(custom map[string]string) {
+	if len(custom) == 0 {
+		custom = nil
+	}
+	k.custom = custom
 }
 
 func (c *call) changesMetadata() bool {
@@ -174,10 +182,7 @@ func (k *keyMetadata) patchCustom(patch map[string]any) {
 			delete(merged, name)
 		}
 	}
-	k.custom = merged
-	if len(merged) == 0 {
-		k.custom = nil
-	}
+	k.setCustom(merged)
 }
 
 // kv2DeleteMetadata removes the key with all versions. The next write starts again at version 1.

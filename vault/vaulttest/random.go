@@ -18,3 +18,15 @@ func newUUID() string {
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
+
+func newTokenID() string { return tokenPrefix + randomText(24) }
+
+// randomText returns n letters or digits.
+func randomText(n int) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	text := randomBytes(n)
+	for i, b := range text {
+		text[i] = alphabet[int(b)%len(alphabet)]
+	}
+	return string(text)
+}

@@ -99,6 +99,9 @@ func (s *Server) describe(r *http.Request) (op, secret string) {
 	if ns == nil {
 		return method + " " + apiPath, ""
 	}
+	if method == "LIST" && !strings.HasSuffix(rest, "/") {
+		rest += "/"
+	}
 	m, ep, key := route(ns, rest)
 	switch {
 	case ep == nil:
