@@ -5,7 +5,9 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -147,11 +149,21 @@ func (f fixture) remove(name string) {
 
 // document is a record as a driver takes it.
 func document(writeID, accessToken string) engine.Record {
-	d, err := codec.JSON{}.Encode("", &oauthstore.Record{Token: oauthstore.OAuthToken{ID: "a", AccessToken: accessToken}})
+	return engine.Record{WriteID: writeID, Document: encode(&oauthstore.OAuthToken{ID: "a", AccessToken: accessToken})}
+}
+
+func encode(token *oauthstore.OAuthToken) codec.Document {
+	d, err := codec.JSON{}.Encode("", &oauthstore.Record{Token: *token})
 	if err != nil {
 		panic(err)
 	}
-	return engine.Record{WriteID: writeID, Document: d}
+	return d
+}
+
+// requireToken compares the fields that are stored.
+func requireToken(t *testing.T, want oauthstore.OAuthToken, got *oauthstore.OAuthToken) {
+	t.Helper()
+	require.Equal(t, map[string]json.RawMessage(encode(&want)), map[string]json.RawMessage(encode(got)))
 }
 
 // requireHolds wants a record with this access token.
@@ -231,3 +243,5 @@ func (a aesGCM) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	}
 	return a.Open(nil, ciphertext[:a.NonceSize()], ciphertext[a.NonceSize():], associatedData)
 }
+
+func readCloser(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }

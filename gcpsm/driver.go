@@ -86,9 +86,22 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 
 // commit adds rec as the successor of b, with the floor that it will have.
 func (d *driver) commit(ctx context.Context, name string, b rev, floor int, rec engine.Record) (int, error) {
-	payload, err := marshal(rec, floor)
+	number, won, err := d.add(ctx, name, floor, rec)
 	if err != nil {
 		return 0, err
+	}
+	if !won {
+		d.discard(ctx, name)
+		return 0, d.conflict("AddSecretVersion", name, nil)
+	}
+	return number, nil
+}
+
+// add adds rec as a version and reports whether it is the successor of its base.
+func (d *driver) add(ctx context.Context, name string, floor int, rec engine.Record) (number int, won bool, err error) {
+	payload, err := marshal(rec, floor)
+	if err != nil {
+		return 0, false, err
 	}
 	out, err := d.client.AddSecretVersion(ctx, &pb.AddSecretVersionRequest{
 		Parent:  d.resource(name),
@@ -96,21 +109,35 @@ func (d *driver) commit(ctx context.Context, name string, b rev, floor int, rec 
 	})
 	if status.Code(err) == codes.NotFound {
 		d.seen.forget(name)
-		return 0, d.conflict("AddSecretVersion", name, err) // the secret itself was deleted, by other means
+		return 0, false, d.conflict("AddSecretVersion", name, err) // the secret itself was deleted, by other means
 	}
 	if err != nil {
-		return 0, d.fail("AddSecretVersion", name, true, err)
+		return 0, false, d.fail("AddSecretVersion", name, true, err)
 	}
-	number := versionNumber(out.GetName())
+	number = versionNumber(out.GetName())
 	d.seen.add(name, number)
-	won, err := d.walk(name).won(ctx, &version{number: number, readable: true, rec: rec})
-	if err != nil {
-		return 0, err
+	won, err = d.walk(name).won(ctx, &version{number: number, readable: true, rec: rec})
+	return number, won, err
+}
+
+// discard destroys a void version that a delete has beaten: a credential must not stay behind the
+// tombstone of its token. The void version itself cannot go alone, since somebody may just be building on
+// that tombstone, for whom a destroyed version between would mean defeat; so another tombstone covers it.
+// Where that comes too late, or fails, the next save destroys the void version.
+func (d *driver) discard(ctx context.Context, name string) {
+	head, err := d.walk(name).head(ctx, 0)
+	if err != nil || head.readable {
+		return
 	}
-	if !won {
-		return 0, d.conflict("AddSecretVersion", name, nil)
+	top, won, err := d.add(ctx, name, head.floor, engine.Record{Base: head.rev().encode(), Deleted: true})
+	if err != nil || !won {
+		return
 	}
-	return number, nil
+	for number := head.floor; number <= top; number++ {
+		if d.destroy(ctx, name, number) != nil {
+			return
+		}
+	}
 }
 
 // create makes the secret, which has no version yet. One that exists already, without a version, is

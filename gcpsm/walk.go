@@ -37,13 +37,6 @@ func (v *version) rev() rev { return rev{number: v.number, floor: v.floor} }
 // base is the number of the version that v was made from.
 func (v *version) base() int { return revision(v.rec.Base).number }
 
-// rival reports whether v and other, made from one base, compete: both insert, or both update the same
-// incarnation.
-func (v *version) rival(other *version) bool {
-	inserts := len(v.rec.Earlier) == 0 && len(other.rec.Earlier) == 0
-	return v.base() == other.base() && (inserts || v.rec.Incarnation == other.rec.Incarnation)
-}
-
 // absence is what a secret without a token looks like to a writer: number is the version to build on.
 func absence(number int) *version { return &version{number: number, floor: number + 1} }
 
@@ -176,7 +169,7 @@ func (w *walk) won(ctx context.Context, v *version) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if other != nil && (!other.readable || other.rival(v)) {
+		if other != nil && (!other.readable || other.base() == v.base()) {
 			return false, nil
 		}
 	}

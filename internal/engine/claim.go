@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -17,77 +18,91 @@ type claim struct {
 	vacant bool     // there is no record under the id yet
 	drop   []string // nonces of entries that the record has stood behind and no longer does
 
-	siblings bool // found: other records may have the same user name
-	flagged  bool // the record under the derived id knows that it has siblings
+	siblings bool            // found: other records may have the same user name
+	told     map[string]bool // nonces of their entries, once they know it, or are not there
 }
 
-// errUnflagged says that the record under the derived id must be told first that it is not alone.
-var errUnflagged = errors.New("a sibling has no mark")
+// errUntold says that a record of the same user must be told first that it is not alone: a find by user
+// name that meets it would not look for another.
+type errUntold struct{ entry entry }
+
+// Error implements error.
+func (e errUntold) Error() string { return "a sibling has no mark" }
 
 // make writes the entry.
 func (c *claim) make(ctx context.Context) error {
 	s := c.lookup.store
-	err := s.changeIndex(ctx, tidyInsert, func(entries []entry) ([]entry, error) { return c.change(ctx, entries) })
-	if !errors.Is(err, errUnflagged) {
-		return err
+	for {
+		err := s.changeIndex(ctx, tidyInsert, func(entries []entry) ([]entry, error) { return c.change(ctx, entries) })
+		var untold errUntold
+		if !errors.As(err, &untold) {
+			return err
+		}
+		there, err := s.flag(ctx, untold.entry.ID)
+		switch {
+		case err != nil:
+			return err
+		case !there && untold.entry.age() < maxRename:
+			return errAgain // it is just being inserted, and could not be told
+		case c.told == nil:
+			c.told = make(map[string]bool)
+		}
+		c.told[untold.entry.Nonce] = true
 	}
-	if err := s.flag(ctx, oauthstore.DerivedID(c.entry.User, "")); err != nil {
-		return err
-	}
-	c.flagged = true
-	return s.changeIndex(ctx, tidyInsert, func(entries []entry) ([]entry, error) { return c.change(ctx, entries) })
 }
 
 // change adds the entry, replacing those that are no longer needed.
 func (c *claim) change(ctx context.Context, entries []entry) ([]entry, error) {
-	c.siblings = false
-	if c.entry.User == "" {
-		if err := c.overlooked(entries); err != nil {
-			return nil, err
-		}
+	if time.Since(c.lookup.begin) > maxInsert {
+		return nil, errAgain // what was looked up may no longer be so
 	}
+	c.siblings = false
 	for _, e := range entries {
-		if c.entry.User == "" || e.User != c.entry.User || e.ID == c.entry.ID {
-			continue
-		}
 		if err := c.meet(ctx, e); err != nil {
 			return nil, err
 		}
 	}
 	entries = slices.DeleteFunc(entries, func(e entry) bool {
-		return e.ID == c.entry.ID && (slices.Contains(c.drop, e.Nonce) || c.vacant && !e.pending())
+		return e.Nonce == c.entry.Nonce || // from a try that came late
+			e.ID == c.entry.ID && (slices.Contains(c.drop, e.Nonce) || c.vacant && !e.pending())
 	})
 	return append(entries, c.entry), nil
 }
 
-// overlooked asks for another lookup if a record may have been inserted since that the token, one
-// without user name and id, points at.
-func (c *claim) overlooked(entries []entry) error {
-	if c.named || oauthstore.RuleFor(c.lookup.token) == oauthstore.RuleNone {
+// meet looks at an entry that is there.
+func (c *claim) meet(ctx context.Context, e entry) error {
+	if c.overlooked(e) {
+		return errAgain
+	}
+	if c.entry.User == "" || e.User != c.entry.User || e.ID == c.entry.ID {
 		return nil
 	}
-	for _, e := range entries {
-		if c.lookup.mayHaveToken(e) && !c.lookup.knows(e.ID) {
-			return errAgain
-		}
-	}
-	return nil
-}
-
-// meet looks at the entry e of another id for the same user.
-func (c *claim) meet(ctx context.Context, e entry) error {
-	if !c.named && c.lookup.mayBeUser(e) && !c.lookup.knows(e.ID) {
-		return errAgain // inserted since the lookup: it may be the record to update
-	}
 	c.siblings = true
-	if e.ID == oauthstore.DerivedID(c.entry.User, "") && !c.flagged {
-		return errUnflagged
+	if !c.told[e.Nonce] {
+		return errUntold{e}
 	}
 	if e.Client != c.entry.Client {
 		return nil
 	}
-	// Not from the lookup's memory: the entry may be newer.
-	other, err := c.lookup.store.load(ctx, e.ID)
+	return c.contest(ctx, e)
+}
+
+// overlooked reports whether e may be of a record that was inserted since the lookup, and that the
+// token points at.
+func (c *claim) overlooked(e entry) bool {
+	switch {
+	case c.named || c.lookup.knows(e.ID):
+		return false
+	case c.entry.User != "":
+		return c.lookup.mayBeUser(e)
+	default: // tokens change: each new record may be it
+		return oauthstore.RuleFor(c.lookup.token) != oauthstore.RuleNone
+	}
+}
+
+// contest settles who of two ids has the user name and client id: the entry's, e, or the claim's.
+func (c *claim) contest(ctx context.Context, e entry) error {
+	other, err := c.lookup.store.load(ctx, e.ID) // not from the lookup's memory: the entry may be newer
 	if err != nil {
 		return err
 	}
@@ -100,22 +115,22 @@ func (c *claim) meet(ctx context.Context, e entry) error {
 		return &oauthstore.ConflictError{ID: e.ID}
 	case slices.Contains(other.state.rec.Claims, e.Nonce):
 		return nil // it had them before
-	case e.pending() && !c.named:
-		return errAgain // about to have them: the next lookup expects the record there
-	case e.pending():
-		return &oauthstore.ConflictError{ID: e.ID}
-	default:
+	case !e.pending():
 		return nil // whoever wanted them died
+	case e.age() < maxRename || !c.named && other.record == nil:
+		return errAgain // about to have them; a save without id will expect the record there
+	default:
+		return &oauthstore.ConflictError{ID: e.ID}
 	}
 }
 
-// flag tells the record under id that others may have its user name.
-func (s *Store) flag(ctx context.Context, id string) error {
+// flag tells the record under id that others may have its user name, and reports whether it is there.
+func (s *Store) flag(ctx context.Context, id string) (there bool, err error) {
 	f, err := s.load(ctx, id)
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
+	after, _, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
 		if !cur.rec.Live() || cur.rec.Siblings {
 			return nil, nil
 		}
@@ -123,5 +138,5 @@ func (s *Store) flag(ctx context.Context, id string) error {
 		next.Siblings = true
 		return &next, nil
 	})
-	return err
+	return after.rec.Live(), err
 }

@@ -16,43 +16,72 @@ import (
 //
 // change returns the record to write in place of cur, nil for none, or an error to stop with. It is
 // asked again, with what was read anew and the failure that made it necessary, until a write takes
-// effect; so it must be safe to ask twice. Commit returns the state in which the write, if there was
-// one, had taken effect; another writer may have been there since.
+// effect; so it must be safe to ask twice. Commit returns the state in which the write had taken
+// effect, after which another writer may have been there, and which of the records of change it was: 0
+// is the first, -1 where there was nothing to write. Where it fails and a write may have taken effect, or
+// may yet, the error is an unsettled one.
 func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
-	change func(cur state, failure error) (*Record, error)) (state, error) {
+	change func(cur state, failure error) (*Record, error)) (after state, try int, err error) {
 	var mine []string // the write ids of this call
 	var failure error
 	var p patience
+	unsure := false
+	defer func() {
+		if err != nil && unsure {
+			err = unsettled{err}
+		}
+	}()
 	for {
 		next, err := change(cur, failure)
 		if err != nil || next == nil {
-			return cur, err
+			return cur, -1, err
 		}
 		stamp(next, cur)
 		mine = append(mine, next.WriteID)
 		var rev Rev
 		if rev, failure = s.put(ctx, name, cur.rev, *next, tidy); failure == nil {
-			return state{*next, rev}, nil
+			return state{*next, rev}, len(mine) - 1, nil
 		}
+		unsure = unsure || !refused(failure)
 		more := p.take(failure)
 		if final(failure) {
-			return cur, failure
+			return cur, -1, failure
 		}
 		if err := wait(ctx, more); err != nil {
-			return cur, err
+			return cur, -1, err
 		}
 		if cur, err = s.get(ctx, name, superseded(cur, failure)); err != nil {
-			return cur, err
+			return cur, -1, err
 		}
 		// A failed write may have taken effect all the same: its answer was lost, or the service's
 		// client tried twice and met itself. The newest record knows.
-		if cur.rec.holds(mine) {
-			return cur, nil
+		if try := cur.rec.lastOf(mine); try >= 0 {
+			return cur, try, nil
 		}
 		if more == giveUp {
-			return cur, s.tired(name, failure)
+			return cur, -1, s.tired(name, failure)
 		}
 	}
+}
+
+// unsettled is the error of a call whose write may have taken effect.
+type unsettled struct{ error }
+
+// Unwrap returns the error itself.
+func (u unsettled) Unwrap() error { return u.error }
+
+// refused reports whether a failed write surely has stored nothing and will not.
+func refused(failure error) bool {
+	var u unsettled
+	if errors.As(failure, &u) {
+		return false
+	}
+	for _, sure := range []error{ErrConflict, ErrBlocked, ErrExhausted, oauthstore.ErrAccessDenied, oauthstore.ErrRecordTooLarge} {
+		if errors.Is(failure, sure) {
+			return true
+		}
+	}
+	return failure == nil
 }
 
 // stamp makes next the successor of cur.
@@ -99,7 +128,7 @@ func final(err error) bool {
 const (
 	maxConflicts  = 24
 	maxFailures   = 2
-	maxBlocked    = 2 * time.Minute // a forced deletion of a secret in AWS ends within seconds
+	maxBlocked    = 2 * time.Minute // below maxInsert; a forced deletion of a secret in AWS ends within seconds
 	conflictPause = 10 * time.Millisecond
 	failurePause  = 100 * time.Millisecond
 	longestPause  = 2 * time.Second

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -13,7 +14,8 @@ import (
 // gone is a record that was deleted.
 type gone struct {
 	id     string
-	nonces []string // that the record carried
+	nonces []string  // that the record carried
+	at     time.Time // when it was found gone
 }
 
 // DeleteToken implements oauthstore.TokenStore.
@@ -49,7 +51,6 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 			failed = cmp.Or(failed, err)
 			return nil
 		}
-		g.id = id
 		deleted = append(deleted, g)
 		return nil
 	})
@@ -73,10 +74,10 @@ func (s *Store) destroy(ctx context.Context, id string) (gone, error) {
 		return gone{}, err
 	}
 	if !cur.rec.Live() && !cur.rec.Deleted {
-		return gone{}, oauthstore.ErrTokenNotFound
+		return gone{id: id, at: time.Now()}, oauthstore.ErrTokenNotFound
 	}
 	last, err := s.destroyState(ctx, name, cur)
-	return gone{id: id, nonces: append(last.Claims, last.Incarnation)}, err
+	return gone{id: id, nonces: append(last.Claims, last.Incarnation), at: time.Now()}, err
 }
 
 // destroyState removes what cur is, or what has become of it, and returns the header of what it
@@ -117,13 +118,13 @@ func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
 	if len(deleted) == 0 {
 		return nil
 	}
-	nonces := make(map[string][]string, len(deleted))
+	byID := make(map[string]gone, len(deleted))
 	for _, g := range deleted {
-		nonces[g.id] = g.nonces
+		byID[g.id] = g
 	}
 	obsolete := func(e entry) bool {
-		carried, ok := nonces[e.ID]
-		return ok && (slices.Contains(carried, e.Nonce) || !e.pending())
+		g, ok := byID[e.ID]
+		return ok && (slices.Contains(g.nonces, e.Nonce) || !e.pending() && time.Since(g.at) < maxInsert)
 	}
 	if entries, err := s.entries(ctx, false); err != nil || !slices.ContainsFunc(entries, obsolete) {
 		// The cached index is older than the record.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
+	"time"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -24,6 +25,7 @@ type lookup struct {
 	store  *Store
 	token  *oauthstore.OAuthToken
 	loaded map[string]*found
+	begin  time.Time
 
 	// forSave lets a miss in the cached index count: a save that inserts writes the index, and is
 	// refused if the cached one was old.
@@ -31,7 +33,7 @@ type lookup struct {
 }
 
 func (s *Store) newLookup(token *oauthstore.OAuthToken, forSave bool) *lookup {
-	return &lookup{store: s, token: token, loaded: make(map[string]*found), forSave: forSave}
+	return &lookup{store: s, token: token, loaded: make(map[string]*found), begin: time.Now(), forSave: forSave}
 }
 
 // resolve returns the record, nil if there is none.
@@ -128,14 +130,14 @@ func (l *lookup) likelyID() string {
 	}
 }
 
-// sure reports whether f is the token's record, whatever other records there are.
+// sure reports whether f is the token's record, whatever other records there are: it has the very same
+// client id, or none was asked for and it is the user's only record.
 func (l *lookup) sure(f *found) bool {
 	if f.record == nil || f.record.Token.UserName != l.token.UserName {
 		return false
 	}
 	client := f.record.Token.ClientID
-	return client == l.token.ClientID ||
-		!f.state.rec.Siblings && (client == "" || l.token.ClientID == "")
+	return client == l.token.ClientID || l.token.ClientID == "" && !f.state.rec.Siblings
 }
 
 func (l *lookup) mayBeUser(e entry) bool {
@@ -168,13 +170,19 @@ func (l *lookup) mayHaveToken(e entry) bool {
 }
 
 // byIndex reads the records whose entries fit and returns the one that matches. The cached index will
-// do for a hit, and in a save for a miss.
+// do for the best of hits, and in a save for a miss.
 func (l *lookup) byIndex(ctx context.Context, fits func(entry) bool) (*found, error) {
 	f, err := l.byEntries(ctx, false, fits)
-	if err != nil || f != nil || l.forSave {
+	switch {
+	case err != nil, f == nil && l.forSave, f != nil && l.best(f):
 		return f, err
 	}
 	return l.byEntries(ctx, true, fits)
+}
+
+// best reports whether no record that the cached index lacks can be a better match than f.
+func (l *lookup) best(f *found) bool {
+	return oauthstore.RuleFor(l.token) != oauthstore.RuleUserName || l.sure(f)
 }
 
 func (l *lookup) byEntries(ctx context.Context, fresh bool, fits func(entry) bool) (*found, error) {

@@ -25,8 +25,9 @@ import (
 // insert that is between its two writes. An insert that takes longer than maxInsert there starts
 // over, so that an entry older than grace whose nonce no record carries belongs to nobody.
 const (
-	maxInsert = time.Minute
+	maxInsert = 3 * time.Minute
 	grace     = 15 * time.Minute // maxInsert, and room for clocks that disagree
+	maxRename = 3 * time.Second  // how long a save by user name waits for another that is about to get it
 )
 
 // An entry is one line of the index. Digests are those of the tokens when the entry was made: hints,
@@ -51,9 +52,15 @@ func newEntry(t *oauthstore.OAuthToken) entry {
 }
 
 // pending reports whether the write that e was made for may still come, if it has not.
-func (e entry) pending() bool {
+func (e entry) pending() bool { return e.age() < grace }
+
+// age is how long ago e was made, 0 where that cannot be read.
+func (e entry) age() time.Duration {
 	at, err := strconv.ParseInt(e.At, 10, 64)
-	return err != nil || time.Since(time.Unix(at, 0)) < grace
+	if err != nil {
+		return 0
+	}
+	return time.Since(time.Unix(at, 0))
 }
 
 // ids returns the ids of the entries, each once.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"github.com/oauthstore/oauthstore"
 )
 
 // A change is what one call wants of the index. The changes that gather while a write is under way
@@ -120,18 +122,36 @@ func (s *Store) writeWaiting(ctx context.Context) {
 // writeBatch applies the changes, one upon the other, and writes the index. Each may fail on its own;
 // err is the failure of the write.
 func (s *Store) writeBatch(ctx context.Context, batch []*change) (outcomes []error, err error) {
+	outcomes, err = s.writeBatchOn(ctx, batch, false)
+	if slices.ContainsFunc(outcomes, isConflict) {
+		// Nobody is refused because of what the cached index says. Those who were not are through; to
+		// apply a change again does nothing.
+		return s.writeBatchOn(ctx, batch, true)
+	}
+	return outcomes, err
+}
+
+func isConflict(err error) bool {
+	var conflict *oauthstore.ConflictError
+	return errors.As(err, &conflict)
+}
+
+// writeBatchOn does it on the cached index, or on one read for the purpose.
+func (s *Store) writeBatchOn(ctx context.Context, batch []*change, fresh bool) (outcomes []error, err error) {
 	outcomes = make([]error, len(batch))
-	cur, _, err := s.readIndex(ctx, false)
+	cur, _, err := s.readIndex(ctx, fresh)
 	if err != nil {
 		return outcomes, err
 	}
-	after, err := s.commit(ctx, indexName, cur, tidies(batch), func(cur state, _ error) (*Record, error) {
+	var tries [][]error // the outcomes of each try
+	after, try, err := s.commit(ctx, indexName, cur, tidies(batch), func(cur state, _ error) (*Record, error) {
 		entries, err := s.decodeIndex(cur.rec)
 		if err != nil {
 			return nil, err
 		}
 		// Remembered also where nothing is written: whoever starts over then starts from here.
 		s.index.keep(cur, entries)
+		outcomes = make([]error, len(batch))
 		changed := false
 		for i, c := range batch {
 			var next []entry
@@ -142,10 +162,14 @@ func (s *Store) writeBatch(ctx context.Context, batch []*change) (outcomes []err
 		if !changed {
 			return nil, nil
 		}
+		tries = append(tries, outcomes)
 		return s.encodeIndex(cur.rec, entries)
 	})
 	if err != nil {
 		return outcomes, err
+	}
+	if try >= 0 {
+		outcomes = tries[try] // it need not be the last: an earlier one may have come late
 	}
 	entries, err := s.decodeIndex(after.rec)
 	if err != nil {

@@ -32,11 +32,14 @@ const maxEarlier = 3
 // Live reports whether there is a record at all.
 func (r Record) Live() bool { return r.Document != nil }
 
-// holds reports whether one of the writes took effect, in r or shortly before.
-func (r Record) holds(writes []string) bool {
-	return slices.ContainsFunc(writes, func(id string) bool {
-		return id == r.WriteID || slices.Contains(r.Earlier, id)
-	})
+// lastOf returns which of the writes took effect last, in r or shortly before; -1 is none.
+func (r Record) lastOf(writes []string) int {
+	for _, id := range append([]string{r.WriteID}, r.Earlier...) {
+		if i := slices.Index(writes, id); i >= 0 {
+			return i
+		}
+	}
+	return -1
 }
 
 // The header's fields in the stored document. All are strings, as the document's own are.
@@ -125,11 +128,11 @@ func UnmarshalBytes(secret string, b []byte) (Record, error) {
 	return Unmarshal(secret, d)
 }
 
-// checkSize returns ErrRecordTooLarge for a record that does not fit in one version. It allows for
-// the header, which is completed later.
+// checkSize returns ErrRecordTooLarge for a record that does not fit in one version. It keeps room for
+// the header, which may grow.
 func (s *Store) checkSize(name string, r Record) error {
 	const header = 1024
-	b, err := MarshalBytes(r)
+	b, err := MarshalBytes(Record{Document: r.Document})
 	if err != nil {
 		return err
 	}

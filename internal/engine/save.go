@@ -54,6 +54,11 @@ func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert b
 func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, insert bool) error {
 	l := s.newLookup(token, insert)
 	f, err := l.resolve(ctx)
+	if _, invalid := oauthstore.NewRecord(token); err == nil && f == nil && invalid != nil && l.forSave {
+		// No insert comes of this that would find out that the cached index is old.
+		l = s.newLookup(token, false)
+		f, err = l.resolve(ctx)
+	}
 	switch {
 	case err != nil:
 		return asInvalid(err)
@@ -89,13 +94,18 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found) error {
 		}
 	}
 	u := updating{store: s, lookup: l, id: f.id, name: f.name}
-	_, err = s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
+	_, try, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
 		return u.change(ctx, cur)
 	})
 	if err != nil {
+		u.withdraw(ctx, err)
 		return err
 	}
-	*l.token = *u.merged.Found(nil)
+	if try < 0 {
+		*l.token = *u.unchanged.Found(nil)
+		return nil
+	}
+	*l.token = *u.tries[try].Found(nil)
 	return nil
 }
 
@@ -104,8 +114,10 @@ type updating struct {
 	store    *Store
 	lookup   *lookup
 	id, name string
-	merged   *oauthstore.Record // what was last to be written
-	claimed  *claim             // made for the user name and client id of merged
+
+	unchanged *oauthstore.Record   // where there is nothing to write
+	tries     []*oauthstore.Record // what was to be written, each time
+	claimed   *claim               // made for the user name and client id of the last of them
 }
 
 // change merges the token into what the record now is.
@@ -120,20 +132,21 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 		return nil, errAgain // deleted, or now another user's
 	}
 	merged, changed := f.record.Merge(token)
-	u.merged = merged
 	if !changed {
+		u.unchanged = merged
 		return nil, nil
 	}
 	next := cur.rec
-	if err := u.rename(ctx, f, &next); err != nil {
+	if err := u.rename(ctx, f, &merged.Token, &next); err != nil {
 		return nil, err
 	}
+	u.tries = append(u.tries, merged)
 	return u.store.encode(u.name, merged, &next)
 }
 
 // rename sees to the index where the update changes the user name or the client id.
-func (u *updating) rename(ctx context.Context, f *found, next *Record) error {
-	was, is := &f.record.Token, &u.merged.Token
+func (u *updating) rename(ctx context.Context, f *found, is *oauthstore.OAuthToken, next *Record) error {
+	was := &f.record.Token
 	if was.UserName == is.UserName && was.ClientID == is.ClientID {
 		return nil
 	}
@@ -152,6 +165,14 @@ func (u *updating) rename(ctx context.Context, f *found, next *Record) error {
 	next.Claims = append([]string{u.claimed.entry.Nonce}, f.state.rec.Claims[:min(1, len(f.state.rec.Claims))]...)
 	next.Siblings = next.Siblings || u.claimed.siblings
 	return nil
+}
+
+// withdraw takes back the claim of an update that failed and surely has not stored anything: it was
+// refused, or the record has gone on without it.
+func (u *updating) withdraw(ctx context.Context, failure error) {
+	if u.claimed != nil && (errors.Is(failure, errAgain) || refused(failure)) {
+		_ = u.store.release(ctx, u.claimed.entry) // where it stays it does no harm
+	}
 }
 
 // encode puts the record's document into next and checks that it fits.
@@ -195,10 +216,10 @@ func (s *Store) insert(ctx context.Context, l *lookup) error {
 		return err
 	}
 	next.Siblings = c.siblings
-	unsure := false // a write may have taken effect, or may still
-	_, err = s.commit(ctx, f.name, f.state, TidyAll, func(cur state, failure error) (*Record, error) {
-		unsure = unsure || !refused(failure)
-		if cur.rec.Live() || unsure || time.Since(begin) > maxInsert {
+	_, _, err = s.commit(ctx, f.name, f.state, TidyAll, func(cur state, failure error) (*Record, error) {
+		// Not after a write that may have taken effect: the record may have been deleted since, and its
+		// entry with it. Then the insert starts over, with another entry.
+		if cur.rec.Live() || !refused(failure) || time.Since(begin) > maxInsert {
 			return nil, errAgain
 		}
 		again := *next
@@ -208,23 +229,11 @@ func (s *Store) insert(ctx context.Context, l *lookup) error {
 		*l.token = *r.Found(nil)
 		return nil
 	}
-	if !unsure && (errors.Is(err, errAgain) || refused(err)) {
-		// Nothing was stored under this claim. Where it cannot be withdrawn it does no harm.
-		_ = s.release(ctx, c.entry)
+	var u unsettled
+	if !errors.As(err, &u) && (errors.Is(err, errAgain) || refused(err)) {
+		_ = s.release(ctx, c.entry) // nothing was stored; where it stays it does no harm
 	}
 	return err
-}
-
-// refused reports whether a failed write surely has stored nothing and will not, so that an insert may
-// try again under the same claim or withdraw it. Otherwise the record may have been stored and deleted
-// since, its entry with it: an insert must start over then.
-func refused(failure error) bool {
-	for _, sure := range []error{ErrConflict, ErrBlocked, ErrExhausted, oauthstore.ErrAccessDenied, oauthstore.ErrRecordTooLarge} {
-		if errors.Is(failure, sure) {
-			return true
-		}
-	}
-	return failure == nil
 }
 
 // absent is the place of an id that nobody can have.

@@ -88,7 +88,7 @@ func parseCall(r *http.Request, apiPath string, body []byte) (*call, error) {
 		c.op = opPatch
 		return c, c.parsePatch(r, body)
 	}
-	return nil, &failure{status: http.StatusMethodNotAllowed, text: "unsupported operation"}
+	return nil, errMethod
 }
 
 func (c *call) parseRead(r *http.Request) error {

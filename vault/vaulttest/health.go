@@ -14,7 +14,7 @@ const clusterName = "vaulttest"
 // asks for in their place.
 func (s *Server) health(r *http.Request) *reply {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return jsonReply(http.StatusMethodNotAllowed, map[string][]string{"errors": {}})
+		return errorReply(errMethod)
 	}
 	s.mu.Lock()
 	sealed := s.sealed
@@ -27,12 +27,12 @@ func (s *Server) health(r *http.Request) *reply {
 	if text := r.URL.Query().Get(name); text != "" {
 		code, err := strconv.Atoi(text)
 		if err != nil {
-			return jsonReply(http.StatusBadRequest, map[string][]string{"errors": {}})
+			return errorReply(badRequest(""))
 		}
 		status = code
 	}
 	body := map[string]any{
-		"initialized": true, "sealed": sealed, "standby": false, "performance_standby": false,
+		"initialized": true, "sealed": sealed, "standby": sealed, "performance_standby": false,
 		"replication_performance_mode": "disabled", "replication_dr_mode": "disabled",
 		"server_time_utc": s.Now().Unix(), "version": versionEmulated, "enterprise": false,
 		"echo_duration_ms": 0, "clock_skew_ms": 0, "replication_primary_canary_age_ms": 0,
@@ -43,7 +43,7 @@ func (s *Server) health(r *http.Request) *reply {
 
 func (s *Server) sealStatus(r *http.Request) *reply {
 	if r.Method != http.MethodGet {
-		return jsonReply(http.StatusMethodNotAllowed, map[string][]string{"errors": {}})
+		return errorReply(errMethod)
 	}
 	s.mu.Lock()
 	sealed := s.sealed

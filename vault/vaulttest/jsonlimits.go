@@ -1,6 +1,7 @@
 package vaulttest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -110,9 +111,13 @@ func (s *jsonScanner) member(seen map[string]bool) error {
 	if s.peek() != '"' {
 		return errNotJSON
 	}
-	key, err := s.string()
+	text, err := s.string()
 	if err != nil {
 		return err
+	}
+	var key string
+	if json.Unmarshal(text, &key) != nil {
+		return errNotJSON
 	}
 	if seen[key] {
 		return errors.New("duplicate key '" + key + "' in object")
@@ -167,28 +172,28 @@ func (s *jsonScanner) comma(end byte, trailing string) (bool, error) {
 	return true, nil
 }
 
-// string returns the next string, unescaped.
-func (s *jsonScanner) string() (string, error) {
+// string returns the next string as it is written, with its quotes.
+func (s *jsonScanner) string() ([]byte, error) {
 	end := 1
-	for end < len(s.rest) && s.rest[end] != '"' {
-		if s.rest[end] == '\\' {
-			end++
+	for {
+		i := bytes.IndexAny(s.rest[end:], `"\`)
+		if i < 0 {
+			i = len(s.rest) - end
 		}
-		end++
+		end += i
 		if end-1 > maxJSONString {
-			return "", errors.New("JSON string value exceeds allowed length")
+			return nil, errors.New("JSON string value exceeds allowed length")
 		}
+		if end+1 >= len(s.rest) && (end == len(s.rest) || s.rest[end] == '\\') {
+			return nil, errUnclosedString
+		}
+		if s.rest[end] == '"' {
+			break
+		}
+		end += 2 // a backslash and what it escapes
 	}
-	if end >= len(s.rest) {
-		s.rest = nil
-		return "", errUnclosedString
-	}
-	var text string
-	err := json.Unmarshal(s.rest[:end+1], &text)
+	text := s.rest[:end+1]
 	s.rest = s.rest[end+1:]
-	if err != nil {
-		return "", errNotJSON
-	}
 	return text, s.token()
 }
 

@@ -41,23 +41,22 @@ func builtinMounts() map[string]*mount {
 	return mounts
 }
 
-// mount enables a KV engine.
-func (ns *namespace) mount(path, version, description string) *mount {
+// mount enables a KV engine of the version in options, 1 where there is none.
+func (ns *namespace) mount(path, description string, options map[string]string) {
 	m := &mount{
 		path:        path,
 		kind:        kvMount,
 		description: description,
-		options:     map[string]string{"version": version},
+		options:     options,
 		uuid:        newUUID(),
 		accessor:    newAccessor(kvMount),
 	}
-	if version == "2" {
+	if options["version"] == "2" {
 		m.v2 = &versioned{keys: make(map[string]*keyMetadata)}
 	} else {
 		m.v1 = make(map[string][]byte)
 	}
 	ns.mounts[path] = m
-	return m
 }
 
 // find returns the mount that path is under, and what is left of path. The mount's own path does
@@ -172,30 +171,31 @@ func (s *Server) readMount(c *call) (*response, error) {
 }
 
 func (s *Server) enableMount(c *call) (*response, error) {
-	kindOf, _ := field[string](c, "type")
+	engine, _ := field[string](c, "type")
 	options, _ := field[map[string]string](c, "options")
-	version := options["version"]
-	switch kindOf {
+	if options == nil {
+		options = make(map[string]string)
+	}
+	switch engine {
 	case "":
 		return nil, badRequest("backend type must be specified as a string")
 	case "kv", "generic":
 	case "kv-v1", "kv-v2":
-		version = kindOf[len("kv-v"):]
+		options["version"] = strings.TrimPrefix(engine, "kv-v")
 	default:
-		return nil, badRequest("plugin not found in the catalog: %s", kindOf)
+		return nil, badRequest("plugin not found in the catalog: %s", engine)
 	}
-	if version != "" && version != "1" && version != "2" {
-		return nil, badRequest("nil backend of type %q returned from factory", kindOf)
+	switch options["version"] {
+	case "", "1", "2":
+	default:
+		return nil, badRequest("nil backend of type %q returned from factory", engine)
 	}
 	path := mountPath(c.key)
 	if err := c.ns.free(path); err != nil {
 		return nil, err
 	}
 	description, _ := field[string](c, "description")
-	m := c.ns.mount(path, version, description)
-	if version == "" {
-		m.options = options
-	}
+	c.ns.mount(path, description, options)
 	return nil, nil
 }
 

@@ -148,14 +148,18 @@ func parseRule(path string, body ast.Node) (rule, error) {
 			return rule{}, fmt.Errorf("path %q: invalid key %q", path, key)
 		}
 	}
-	var body2 struct {
+	var block struct {
 		Policy       string
 		Capabilities []string
 	}
-	if err := hcl.DecodeObject(&body2, body); err != nil {
+	if err := hcl.DecodeObject(&block, body); err != nil {
 		return rule{}, fmt.Errorf("path %q: %w", path, err)
 	}
-	return newRule(path, append(shorthand[body2.Policy], body2.Capabilities...))
+	implied, ok := shorthand[block.Policy]
+	if !ok {
+		return rule{}, fmt.Errorf("path %q: invalid policy %q", path, block.Policy)
+	}
+	return newRule(path, slices.Concat(implied, block.Capabilities))
 }
 
 // notEmulated are keys that would make a policy stricter than this server would enforce.
@@ -166,6 +170,7 @@ var notEmulated = []string{
 
 // shorthand is what "policy" in place of "capabilities" stands for.
 var shorthand = map[string][]string{
+	"":      nil,
 	"deny":  {"deny"},
 	"read":  {"read", "list"},
 	"write": {"create", "read", "update", "delete", "list"},

@@ -19,7 +19,8 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-func newTokenID() string { return tokenPrefix + randomText(24) }
+// newTokenID returns a service token of the usual length.
+func newTokenID() string { return tokenPrefix + randomText(91) }
 
 // randomText returns n letters or digits.
 func randomText(n int) string {

@@ -83,6 +83,7 @@ var (
 	errPermissionDenied = failMulti(http.StatusForbidden, "permission denied")
 	errInvalidToken     = failMulti(http.StatusForbidden, "permission denied", "invalid token")
 	errBadToken         = fail(http.StatusForbidden, "bad token")
+	errMethod           = fail(http.StatusMethodNotAllowed, "")
 	errTooLarge         = fail(http.StatusRequestEntityTooLarge, "http: request body too large")
 )
 
@@ -128,7 +129,11 @@ func errorReply(err error) *reply {
 	if errors.As(err, &f) {
 		status = f.status
 	}
-	return jsonReply(status, map[string][]string{"errors": {err.Error()}})
+	texts := []string{}
+	if text := err.Error(); text != "" {
+		texts = append(texts, text)
+	}
+	return jsonReply(status, map[string][]string{"errors": texts})
 }
 
 // render turns a handler's answer into Vault's.

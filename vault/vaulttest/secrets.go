@@ -1,87 +1,69 @@
 package vaulttest
 
 import (
-	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
-// A Secret is a key of a KV engine as [Server.Secrets] found it. Of one on a KV v1 mount there is a
-// single version, number 0, and nothing else is known.
+// A Secret is a key of a KV engine as it is stored. Of a key on a KV v1 mount nothing is known but
+// its data.
 type Secret struct {
-	Namespace string // "" is the root, others have no slash at the end: "team"
-	Mount     string // "secret"
-	Path      string // below the mount, without the word data: "app/db"
+	Mount string // with its namespace, ends in "/": "secret/", "team/secret/"
+	Path  string // below the mount
 
-	CurrentVersion     int // 0: never written
-	OldestVersion      int // 0: none was pruned so far
-	MaxVersions        int
-	CASRequired        bool
-	DeleteVersionAfter time.Duration
+	CurrentVersion     int           // the newest ever written; 0: none
+	OldestVersion      int           // 0: none was pruned so far
+	MaxVersions        int           // of the key; 0 leaves it to the mount
+	CASRequired        bool          // of the key
+	DeleteVersionAfter time.Duration // of the key; 0 leaves it to the mount
 	CustomMetadata     map[string]string
-	CreatedTime        time.Time
-	UpdatedTime        time.Time
+	Created            time.Time
+	Updated            time.Time
 
-	Versions []Version // oldest first; pruned ones are gone
+	Versions []Version // oldest first, without pruned ones; one, with the number 0, in KV v1
 }
 
-// A Version is one version of a [Secret].
+// A Version is a version of a [Secret]. Its data is a secret in clear.
 type Version struct {
-	Number       int
-	State        State
-	Data         map[string]any // numbers are [encoding/json.Number]; nil once destroyed
-	CreatedTime  time.Time
-	DeletionTime time.Time // zero: none. It may lie ahead, by delete_version_after.
+	Number    int
+	Data      map[string]any // numbers are [encoding/json.Number]; nil once destroyed
+	Created   time.Time
+	Deleted   time.Time // zero: not deleted. It may lie ahead, by delete_version_after.
+	Destroyed bool
 }
 
-// A State is what became of a [Version].
-type State string
-
-// The states of a version.
-const (
-	Live      State = "live"
-	Deleted   State = "deleted"   // can be undeleted; the data is still there
-	Destroyed State = "destroyed" // the data is gone
-)
-
-// Secrets returns everything that is stored, sorted by namespace, mount and path. It is a copy.
+// Secrets returns a copy of what is stored in all KV engines, by namespace, mount and path.
 func (s *Server) Secrets() []Secret {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.Now()
 	var all []Secret
-	for _, ns := range s.namespaces {
-		for _, m := range ns.mounts {
-			all = append(all, m.secrets(strings.TrimSuffix(ns.path, "/"), now)...)
+	for _, path := range sortedKeys(s.namespaces) {
+		mounts := s.namespaces[path].mounts
+		for _, at := range sortedKeys(mounts) {
+			all = append(all, mounts[at].secrets(path+at)...)
 		}
 	}
-	slices.SortFunc(all, func(a, b Secret) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Mount, b.Mount), cmp.Compare(a.Path, b.Path))
-	})
 	return all
 }
 
-func (m *mount) secrets(namespace string, now time.Time) []Secret {
+func (m *mount) secrets(at string) []Secret {
 	var all []Secret
-	name := strings.TrimSuffix(m.path, "/")
-	for path, data := range m.v1 {
-		live := Version{State: Live, Data: decodeExact(data)}
-		all = append(all, Secret{Namespace: namespace, Mount: name, Path: path, Versions: []Version{live}})
+	for _, key := range sortedKeys(m.v1) {
+		all = append(all, Secret{Mount: at, Path: key, Versions: []Version{{Data: decodeExact(m.v1[key])}}})
 	}
 	if m.v2 == nil {
 		return all
 	}
-	for path, k := range m.v2.keys {
-		secret := k.snapshot(now)
-		secret.Namespace, secret.Mount, secret.Path = namespace, name, path
+	for _, key := range sortedKeys(m.v2.keys) {
+		secret := m.v2.keys[key].snapshot()
+		secret.Mount, secret.Path = at, key
 		all = append(all, secret)
 	}
 	return all
 }
 
-func (k *keyMetadata) snapshot(now time.Time) Secret {
+func (k *keyMetadata) snapshot() Secret {
 	secret := Secret{
 		CurrentVersion:     int(k.current),
 		OldestVersion:      int(k.oldest),
@@ -89,25 +71,16 @@ func (k *keyMetadata) snapshot(now time.Time) Secret {
 		CASRequired:        k.casRequired,
 		DeleteVersionAfter: k.deleteAfter,
 		CustomMetadata:     maps.Clone(k.custom),
-		CreatedTime:        k.created,
-		UpdatedTime:        k.updated,
+		Created:            k.created,
+		Updated:            k.updated,
 	}
 	for _, n := range slices.Sorted(maps.Keys(k.versions)) {
-		secret.Versions = append(secret.Versions, k.versions[n].snapshot(int(n), now))
+		v := k.versions[n]
+		out := Version{Number: int(n), Created: v.created, Deleted: v.deletion, Destroyed: v.destroyed}
+		if v.data != nil {
+			out.Data = decodeExact(v.data)
+		}
+		secret.Versions = append(secret.Versions, out)
 	}
 	return secret
-}
-
-func (v *version) snapshot(number int, now time.Time) Version {
-	out := Version{Number: number, State: Live, CreatedTime: v.created, DeletionTime: v.deletion}
-	if v.data != nil {
-		out.Data = decodeExact(v.data)
-	}
-	switch {
-	case v.destroyed:
-		out.State = Destroyed
-	case v.deleted(now):
-		out.State = Deleted
-	}
-	return out
 }

@@ -80,13 +80,7 @@ func (s *Server) handle(r *http.Request, body []byte, bodyErr error) *reply {
 
 // describe names a request for the log.
 func (s *Server) describe(r *http.Request) (op, secret string) {
-	method := r.Method
-	switch {
-	case method == http.MethodPost:
-		method = http.MethodPut
-	case method == http.MethodGet && isList(r.URL.Query()):
-		method = "LIST"
-	}
+	method := methodOf(r)
 	apiPath := strings.TrimPrefix(cleanPath(r.URL.Path), "/v1/")
 	switch apiPath {
 	case "sys/health", "sys/seal-status":
@@ -110,6 +104,17 @@ func (s *Server) describe(r *http.Request) (op, secret string) {
 		return method + " " + ep.name, strings.TrimSuffix(key, "/")
 	}
 	return method + " " + ep.name, ""
+}
+
+// methodOf is a request's method in the log.
+func methodOf(r *http.Request) string {
+	switch {
+	case r.Method == http.MethodPost:
+		return http.MethodPut
+	case r.Method == http.MethodGet && isList(r.URL.Query()):
+		return "LIST"
+	}
+	return r.Method
 }
 
 // process takes a call through Vault's core, in its order: seal, path, token, the question

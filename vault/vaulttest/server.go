@@ -10,9 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-retryablehttp"
-	"github.com/hashicorp/vault/api"
-
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -89,7 +86,7 @@ func NewServer(opts ...Option) *Server {
 	for _, o := range opts {
 		o(s)
 	}
-	s.namespaces[""].mount("secret/", "2", "key/value secret storage")
+	s.namespaces[""].mount("secret/", "key/value secret storage", map[string]string{"version": "2"})
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -124,34 +121,6 @@ func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
 // RootToken is a token that may do everything and does not expire.
 func (s *Server) RootToken() string { return s.root.id }
-
-// Client returns a new official client for the server, with the root token. It has the official
-// client's default timeout and retries (two, after 1 to 1.5 s; SetMaxRetries(0) turns them off),
-// and takes nothing from the VAULT_ variables of the environment. It panics when one of these is
-// malformed, since the official client cannot be made then, for any server.
-func (s *Server) Client() *api.Client {
-	client, err := api.NewClient(&api.Config{
-		Address:      s.URL(),
-		Timeout:      time.Minute,
-		MinRetryWait: time.Second,
-		MaxRetryWait: 1500 * time.Millisecond,
-		MaxRetries:   2,
-		Backoff:      retryablehttp.RateLimitLinearJitterBackoff,
-		HttpClient: &http.Client{
-			Transport: s.transport,
-			// The client follows Vault's redirects by itself.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	})
-	if err != nil {
-		panic("vaulttest: " + err.Error())
-	}
-	// NewClient puts VAULT_NAMESPACE and VAULT_HEADERS here, and VAULT_WRAP_TTL is read at each call.
-	client.SetHeaders(http.Header{api.RequestHeaderName: {"true"}})
-	client.SetWrappingLookupFunc(func(string, string) string { return "" })
-	client.SetToken(s.RootToken())
-	return client
-}
 
 // SetSealed seals or unseals the server. While sealed, it answers 503 "Vault is sealed" to
 // everything but sys/health and sys/seal-status.

@@ -31,7 +31,10 @@ type token struct {
 	revoked     bool
 }
 
-const tokenPrefix = "hvs."
+const (
+	tokenPrefix      = "hvs."
+	maxUnsignedToken = 33
+)
 
 func (s *Server) newRootToken() *token {
 	t := &token{

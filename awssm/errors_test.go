@@ -1,0 +1,192 @@
+package awssm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/testserver"
+)
+
+var classesOfErrors = []error{
+	oauthstore.ErrAccessDenied, oauthstore.ErrThrottled, oauthstore.ErrUnavailable, oauthstore.ErrTokenNotFound,
+	oauthstore.ErrInvalidToken, oauthstore.ErrRecordTooLarge, context.DeadlineExceeded,
+}
+
+// requireClass wants an error of these classes and of no others.
+func requireClass(t *testing.T, err error, want ...error) {
+	t.Helper()
+	for _, class := range classesOfErrors {
+		wanted := false
+		for _, w := range want {
+			wanted = wanted || w == class
+		}
+		require.Equal(t, wanted, errors.Is(err, class), "errors.Is(%v, %v)", err, class)
+	}
+}
+
+func TestErrors_ofTheServiceAreFiledAndStayWithinReach(t *testing.T) {
+	for _, c := range []struct {
+		kind  testserver.Kind
+		class error
+		code  string
+	}{
+		{testserver.FailBefore, oauthstore.ErrUnavailable, "InternalServiceError"},
+		{testserver.Throttle, oauthstore.ErrThrottled, "ThrottlingException"},
+		{testserver.Deny, oauthstore.ErrAccessDenied, "AccessDeniedException"},
+	} {
+		t.Run(c.kind.String(), func(t *testing.T) {
+			f := start(t)
+			s := f.store()
+			f.save(s, oauthstore.OAuthToken{ID: "a", AccessToken: "one"})
+			f.srv.Inject(testserver.Fault{Op: "GetSecretValue", Kind: c.kind})
+			_, err := s.FindTokenByID(f.ctx, "a")
+			requireClass(t, err, c.class)
+			require.Contains(t, err.Error(), "awssm: GetSecretValue oauthstore/token_a: "+c.class.Error()+" ("+c.code+")")
+			var api smithy.APIError
+			require.ErrorAs(t, err, &api)
+			require.Equal(t, c.code, api.ErrorCode())
+			var response *awshttp.ResponseError
+			require.ErrorAs(t, err, &response)
+			require.NotEmpty(t, response.ServiceRequestID(), "what AWS's support asks for")
+		})
+	}
+}
+
+func TestErrors_withoutAnAnswerAreErrUnavailable(t *testing.T) {
+	t.Run("the connection breaks", func(t *testing.T) {
+		f := start(t)
+		f.srv.Inject(testserver.Fault{Op: "GetSecretValue", Kind: testserver.DropAfter})
+		_, err := f.store().FindTokenByID(f.ctx, "a")
+		requireClass(t, err, oauthstore.ErrUnavailable)
+	})
+	t.Run("nobody listens", func(t *testing.T) {
+		f := start(t)
+		f.srv.Close()
+		_, err := f.store().FindTokenByID(f.ctx, "a")
+		requireClass(t, err, oauthstore.ErrUnavailable)
+	})
+	t.Run("the service takes longer than WithTimeout", func(t *testing.T) {
+		f := start(t)
+		f.srv.Inject(testserver.Fault{Op: "GetSecretValue", Kind: testserver.Hang})
+		_, err := f.store(WithTimeout(20*time.Millisecond)).FindTokenByID(f.ctx, "a")
+		requireClass(t, err, oauthstore.ErrUnavailable, context.DeadlineExceeded)
+	})
+	t.Run("the answer is cut off", func(t *testing.T) {
+		f := start(t)
+		_, err := f.storeOver(answering(`{"SecretString": "TOP-SECRET"`)).FindTokenByID(f.ctx, "a")
+		requireClass(t, err, oauthstore.ErrUnavailable)
+		require.NotContains(t, err.Error(), "TOP-SECRET")
+	})
+}
+
+// answering is an official client to which every request is answered with this body.
+func answering(body string) *sm.Client {
+	return sm.New(sm.Options{
+		Region: "us-east-1", Retryer: aws.NopRetryer{},
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "s"}, nil
+		}),
+		HTTPClient: smithyhttp.ClientDoFunc(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: readCloser(body)}, nil
+		}),
+	})
+}
+
+func TestClassOf_filesCodesThatTheSDKHasNoTypeFor(t *testing.T) {
+	status := func(code int) error {
+		return &awshttp.ResponseError{ResponseError: &smithyhttp.ResponseError{
+			Response: &smithyhttp.Response{Response: &http.Response{StatusCode: code}}, Err: errors.New("no code"),
+		}}
+	}
+	for _, c := range []struct {
+		err   error
+		class error
+	}{
+		{&smithy.GenericAPIError{Code: "ExpiredTokenException"}, oauthstore.ErrAccessDenied},
+		{&smithy.GenericAPIError{Code: "UnrecognizedClientException"}, oauthstore.ErrAccessDenied},
+		{&smithy.GenericAPIError{Code: "IncompleteSignatureException"}, oauthstore.ErrAccessDenied},
+		{&types.DecryptionFailure{}, oauthstore.ErrAccessDenied},
+		{&types.EncryptionFailure{}, oauthstore.ErrAccessDenied},
+		{&types.LimitExceededException{}, oauthstore.ErrThrottled},
+		{&types.InternalServiceError{}, oauthstore.ErrUnavailable},
+		{&smithy.GenericAPIError{Code: "ServiceUnavailable"}, oauthstore.ErrUnavailable},
+		{status(429), oauthstore.ErrThrottled},
+		{status(401), oauthstore.ErrAccessDenied},
+		{status(403), oauthstore.ErrAccessDenied},
+		{status(502), oauthstore.ErrUnavailable},
+	} {
+		require.ErrorIs(t, classOf(fmt.Errorf("operation error: %w", c.err)), c.class, "%v", c.err)
+	}
+	for _, final := range []error{
+		&types.InvalidParameterException{}, &types.InvalidRequestException{}, &types.ResourceNotFoundException{},
+		&smithy.GenericAPIError{Code: "ValidationException"}, status(400), errors.New("anything else"),
+	} {
+		require.NoError(t, classOf(final))
+	}
+}
+
+func TestErrors_ofADriverKeepTheServicesOwnBesideTheClass(t *testing.T) {
+	f := start(t)
+	d := f.driver()
+	base := f.put(d, engine.None, "one")
+	_, err := d.Put(f.ctx, "token_a", engine.None, document("w", "two"), 0)
+	var exists *types.ResourceExistsException
+	require.ErrorIs(t, err, engine.ErrConflict)
+	require.ErrorAs(t, err, &exists)
+
+	require.NoError(t, d.Delete(f.ctx, "token_a", base, engine.Record{}))
+	f.srv.Advance(time.Minute)
+	_, err = d.Put(f.ctx, "token_a", base, document("w", "two"), 0)
+	var absent *types.ResourceNotFoundException
+	require.ErrorIs(t, err, engine.ErrConflict)
+	require.ErrorAs(t, err, &absent)
+}
+
+func TestErrors_neverShowWhatTheServiceQuotesOfAWrite(t *testing.T) {
+	quote := func(value *string) error {
+		return &smithy.OperationError{ServiceID: "Secrets Manager", OperationName: "Put", Err: &smithy.GenericAPIError{
+			Code: "ValidationException", Message: "1 validation error detected: Value '" + *value + "' at 'secretString'",
+		}}
+	}
+	f := start(t)
+	f.save(f.store(), oauthstore.OAuthToken{ID: "a", AccessToken: "one"})
+	quoting := &meddler{
+		Client: f.Client,
+		put: func(in *sm.PutSecretValueInput, _ func() (*sm.PutSecretValueOutput, error)) (*sm.PutSecretValueOutput, error) {
+			return nil, quote(in.SecretString)
+		},
+		create: func(in *sm.CreateSecretInput, _ func() (*sm.CreateSecretOutput, error)) (*sm.CreateSecretOutput, error) {
+			return nil, quote(in.SecretString)
+		},
+	}
+	exists := &oauthstore.OAuthToken{ID: "a", AccessToken: "TOP-SECRET"}
+	isNew := &oauthstore.OAuthToken{ID: "b", UserName: "TOP-SECRET", AccessToken: "TOP-SECRET"}
+	for _, err := range []error{
+		f.storeOver(quoting).SaveToken(f.ctx, exists),
+		f.storeOver(quoting).SaveToken(f.ctx, isNew),
+		f.storeOver(quoting, WithPrefix("new")).SaveToken(f.ctx, isNew),
+	} {
+		require.Error(t, err)
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+			require.NotContains(t, fmt.Sprintf(verb, err), "TOP-SECRET", "with %s", verb)
+		}
+		require.Contains(t, err.Error(), "ValidationException", "the code may be shown")
+		var api smithy.APIError
+		require.ErrorAs(t, err, &api)
+		require.Contains(t, api.ErrorMessage(), "TOP-SECRET", "this test shows nothing")
+	}
+}

@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// Records that change their user name or client id.
+
+func renaming(t *testing.T, s *Store, id, user string) func() error {
+	return saving(t, s, oauthstore.OAuthToken{ID: id, UserName: user})
+}
+
+func TestRename_listsTheNewNameBeforeTheRecordHasIt(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		s := m.store()
+		save(t, s, under("x", "alice"))
+		m.before(put, xName, func() {
+			if got := m.token(t, "x").UserName; got != "alice" {
+				t.Errorf("got user %s before the record was written, want alice", got)
+			}
+			m.wantEntries(t, "x", 2)
+		})
+		save(t, s, oauthstore.OAuthToken{ID: "x", UserName: "bob"})
+		if got := find(t, m.store(), oauthstore.OAuthToken{UserName: "bob"}); got.ID != "x" {
+			t.Errorf("found %v, want x", got)
+		}
+		_, err := m.store().FindToken(t.Context(), &oauthstore.OAuthToken{UserName: "alice"})
+		wantIs(t, err, oauthstore.ErrTokenNotFound)
+	})
+}
+
+func TestRename_oneOfTwoToTheSameUserConflicts(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		save(t, m.store(), under("y", "bob"))
+		stores := m.stopAt(put, xName)
+		renamed := renaming(t, m.store(), "x", "carol")
+		stores.wait()
+		wantConflict(t, m.store().SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "y", UserName: "carol"}), "x")
+		stores.goOn()
+		wantNoError(t, renamed())
+		wantConflict(t, m.store().SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "y", UserName: "carol"}), "x")
+		if got := m.token(t, "y").UserName; got != "bob" {
+			t.Errorf("got user %s, want bob still", got)
+		}
+	})
+}
+
+func TestRename_meetsAnInsertOfThatUser(t *testing.T) {
+	t.Run("that listed itself first", func(t *testing.T) {
+		eachKind(t, func(t *testing.T, m *memory) {
+			save(t, m.store(), under("x", "alice"))
+			stores := m.stopAt(put, tokenPrefix+"y")
+			saved := saving(t, m.store(), under("y", "bob"))
+			stores.wait()
+			wantConflict(t, m.store().SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "x", UserName: "bob"}), "y")
+			stores.goOn()
+			wantNoError(t, saved())
+			m.wantIDs(t, "x", "y")
+		})
+	})
+	t.Run("that lists itself second", func(t *testing.T) {
+		eachKind(t, func(t *testing.T, m *memory) {
+			save(t, m.store(), under("x", "alice"))
+			stores := m.stopAt(put, xName)
+			renamed := renaming(t, m.store(), "x", "bob")
+			stores.wait()
+			y := under("y", "bob")
+			wantConflict(t, m.store().SaveToken(t.Context(), &y), "x")
+			stores.goOn()
+			wantNoError(t, renamed())
+			m.wantIDs(t, "x")
+		})
+	})
+	t.Run("without id, which waits and then merges", func(t *testing.T) {
+		eachKind(t, func(t *testing.T, m *memory) {
+			save(t, m.store(), under("x", "alice"))
+			stores := m.stopAt(put, xName)
+			renamed := renaming(t, m.store(), "x", "bob")
+			stores.wait()
+			time.AfterFunc(200*time.Millisecond, stores.goOn)
+			if got := save(t, m.store(), oauthstore.OAuthToken{UserName: "bob", AccessToken: "a"}); got.ID != "x" {
+				t.Errorf("got %v, want it merged into x", got)
+			}
+			wantNoError(t, renamed())
+			m.wantIDs(t, "x")
+		})
+	})
+}
+
+func TestRename_meetsARenameOfTheSameRecord(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		m.before(put, xName, func() { save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "bob"}) })
+		save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "carol"})
+		if got := m.token(t, "x").UserName; got != "carol" {
+			t.Errorf("got user %s, want that of the last to write, carol", got)
+		}
+	})
+}
+
+func TestRename_isForgottenWithTheToken(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		for _, user := range []string{"bob", "carol", "alice", "bob", "carol"} {
+			save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: user})
+			m.wantConsistent(t)
+			m.wantEntries(t, "x", 2) // the one that it stands behind, and the one before
+		}
+		remove(t, m.store(), "x")
+		m.wantEntries(t, "x", 0)
+	})
+}
+
+func TestRename_leavesTheOldNameToOthersAtOnce(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "bob"})
+		save(t, m.store(), under("y", "alice"))
+		wantConflict(t, m.store().SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "x", UserName: "alice"}), "y")
+		m.wantIDs(t, "x", "y")
+	})
+}
+
+func TestRename_meetsADelete(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		forgets := m.stopAt(put, indexName)
+		deleted := deleting(t, m.store(), "x")
+		forgets.wait()
+		save(t, m.store(), under("x", "alice"))
+		save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "bob"})
+		forgets.goOn()
+		wantNoError(t, deleted())
+		m.wantIDs(t, "x")
+	})
+}
+
+// A record without client id matches any: it gets the one that is saved first, and the other caller's
+// token is a record of its own.
+func TestRename_twoClientsMeetAtARecordWithoutClient(t *testing.T) {
+	for name, id := range map[string]string{"under an id of its own": "x", "under the derived id": ""} {
+		t.Run(name, func(t *testing.T) {
+			eachKind(t, func(t *testing.T, m *memory) {
+				id := save(t, m.store(), under(id, "alice")).ID
+				m.before(put, encodeID(id), func() {
+					save(t, m.store(), oauthstore.OAuthToken{UserName: "alice", ClientID: "c1", AccessToken: "a1"})
+				})
+				second := save(t, m.store(), oauthstore.OAuthToken{UserName: "alice", ClientID: "c2", AccessToken: "a2"})
+				first := m.token(t, id)
+				if first.ClientID != "c1" || first.AccessToken != "a1" || second.ID == id || second.ClientID != "c2" {
+					t.Errorf("got %v and %v, want the first client's under the old id and a new record for the second", first, second)
+				}
+			})
+		})
+	}
+}
+
+// dieRenaming leaves an entry for a user name that the record x never got.
+func dieRenaming(t *testing.T, m *memory, user string) {
+	t.Helper()
+	m.on(put, xName, fails(errors.New("died")))
+	if err := m.store().SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "x", UserName: user}); err == nil {
+		t.Fatal("want an error")
+	}
+	m.wantEntries(t, "x", 2)
+}
+
+func TestRename_thatDiedKeepsTheNameForAWhile(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		dieRenaming(t, m, "bob")
+		y := under("y", "bob")
+		wantConflict(t, m.store().SaveToken(t.Context(), &y), "x")
+		time.Sleep(grace)
+		save(t, m.store(), y)
+		m.wantIDs(t, "x", "y")
+		m.wantConsistent(t)
+		remove(t, m.store(), "x")
+		m.wantEntries(t, "x", 0)
+	})
+}
+
+// Here no ConflictError leads the caller on: a token that is saved by user name has to be stored, or the
+// caller be told what is in the way.
+func TestRename_thatDiedDoesNotKeepAUserFromSavingWithoutID(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		dieRenaming(t, m, "bob")
+		token := oauthstore.OAuthToken{UserName: "bob", RefreshToken: "r"}
+		err := m.store().SaveToken(t.Context(), &token)
+		var conflict *oauthstore.ConflictError
+		if err != nil && !errors.As(err, &conflict) {
+			t.Errorf("got error %v, want none or a ConflictError", err)
+		}
+		m.wantConsistent(t)
+	})
+}
+
+func TestRename_canBeTriedAgainAfterItDied(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		dieRenaming(t, m, "bob")
+		save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "bob"})
+		if got := m.token(t, "x").UserName; got != "bob" {
+			t.Errorf("got user %s, want bob", got)
+		}
+	})
+}

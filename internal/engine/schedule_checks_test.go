@@ -1,0 +1,233 @@
+//go:build go1.25
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// look takes note of what is stored and reports whether it is as it must be, and came to be so rightly.
+func (s *schedule) look() bool {
+	s.t.Helper()
+	now, _, _ := s.m.content(s.t)
+	if what := s.m.inconsistent(s.t); what != "" {
+		s.t.Errorf("after step %d: %s", s.step.Load(), what)
+		return false
+	}
+	if len(s.moments) > 0 && !s.checkTransition(s.moments[len(s.moments)-1], now) {
+		return false
+	}
+	s.moments = append(s.moments, now)
+	s.step.Store(int32(len(s.moments)))
+	return true
+}
+
+// checkTransition looks whether every change from one moment to the next is one that an operation, not
+// long over, has asked for.
+func (s *schedule) checkTransition(was, is moment) bool {
+	s.t.Helper()
+	for id := range maps.Keys(s.union(was, is)) {
+		before, after := was[id], is[id]
+		if before != nil && after != nil && same(before, after) {
+			continue
+		}
+		if !slices.ContainsFunc(s.ops, func(o *operation) bool { return o.explains(id, before, after) }) {
+			s.t.Errorf("after step %d: token %s: nobody has asked for this change: %s to %s", s.step.Load(), id, show(before), show(after))
+			return false
+		}
+	}
+	return true
+}
+
+func (s *schedule) union(a, b moment) moment {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
+// explains reports whether o may make after of before, both under id.
+func (o *operation) explains(id string, before, after *oauthstore.OAuthToken) bool {
+	switch {
+	case after == nil:
+		return o.deletes == id || o.deletes == "*"
+	case before == nil:
+		inserted := o.token
+		inserted.ID = id
+		return o.save && (o.token.ID == "" || o.token.ID == id) && same(&inserted, after)
+	default:
+		merged, _ := (&oauthstore.Record{Token: *before}).Merge(&o.token)
+		return o.update && same(&merged.Token, after)
+	}
+}
+
+// same compares what callers see of two tokens.
+func same(a, b *oauthstore.OAuthToken) bool { return show(a) == show(b) }
+
+func show(t *oauthstore.OAuthToken) string {
+	if t == nil {
+		return "nothing"
+	}
+	return fmt.Sprint(t.ID, " ", t.UserName, " ", t.ClientID, " ", t.RefreshToken, " ", t.AccessToken, " ", t.Scope)
+}
+
+// checkOperations looks whether what every operation returned was true at one moment of its time.
+func (s *schedule) checkOperations() {
+	s.t.Helper()
+	for _, o := range s.ops {
+		if o.end < 0 || errors.Is(o.err, context.Canceled) {
+			continue
+		}
+		if what := s.untrue(o); what != "" {
+			s.t.Errorf("%v: %s", o, what)
+		}
+	}
+}
+
+// once reports whether fits holds at a moment of o's time.
+func (s *schedule) once(o *operation, fits func(m moment) bool) bool {
+	return slices.ContainsFunc(s.moments[o.begin:min(o.end+1, len(s.moments))], fits)
+}
+
+func absent(id string) func(moment) bool { return func(m moment) bool { return m[id] == nil } }
+
+// match is Match at a moment.
+func match(token *oauthstore.OAuthToken, m moment) *oauthstore.OAuthToken {
+	return oauthstore.Match(token, slices.Collect(maps.Values(m)))
+}
+
+// untrue says what is wrong with what o returned, if something is.
+func (s *schedule) untrue(o *operation) string {
+	none := func(m moment) bool { return match(&o.token, m) == nil }
+	var conflict *oauthstore.ConflictError
+	switch {
+	case errors.As(o.err, &conflict):
+		if !o.update || !s.conflicts(o, conflict.ID) {
+			return "nothing was in conflict with it"
+		}
+	case errors.Is(o.err, oauthstore.ErrTokenNotFound):
+		if o.deletes != "" && !s.once(o, absent(o.deletes)) || o.deletes == "" && !s.once(o, none) {
+			return "there was a token all the time"
+		}
+	case errors.Is(o.err, oauthstore.ErrInvalidToken):
+		if !o.save || !s.once(o, none) {
+			return "there was a token to merge it into all the time"
+		}
+	case o.err != nil:
+		if !s.faulty {
+			return "nothing has failed"
+		}
+	case o.deletes == "*":
+		return "" // every step of it was looked at
+	case o.deletes != "":
+		if !s.once(o, absent(o.deletes)) {
+			return "the token was there all the time"
+		}
+	case o.update:
+		if !s.once(o, func(m moment) bool { return holds(m[o.result[0].ID], &o.token) }) {
+			return "what it saved was never there"
+		}
+	case o.find:
+		if !s.once(o, func(m moment) bool {
+			found := match(&o.token, m)
+			return found != nil && same((&oauthstore.Record{Token: *found}).Found(&o.token), o.result[0])
+		}) {
+			return "at no moment was this the token to find"
+		}
+	default:
+		return s.untrueList(o)
+	}
+	return ""
+}
+
+// holds reports whether stored has all that token sets.
+func holds(stored, token *oauthstore.OAuthToken) bool {
+	if stored == nil {
+		return false
+	}
+	_, changed := (&oauthstore.Record{Token: *stored}).Merge(token)
+	return !changed
+}
+
+// conflicts reports whether a token under id had o's user and client, or another operation was about to
+// give them to it, or may have died doing so.
+func (s *schedule) conflicts(o *operation, id string) bool {
+	wants := func(t *oauthstore.OAuthToken) bool { return t != nil && t.UserName == o.token.UserName }
+	if s.once(o, func(m moment) bool { return wants(m[id]) }) {
+		return true
+	}
+	return slices.ContainsFunc(s.ops, func(other *operation) bool {
+		return other != o && other.update && wants(&other.token) && other.begin <= o.end &&
+			(other.end < 0 || other.end >= o.begin || other.err != nil)
+	})
+}
+
+// untrueList is untrue for GetTokens.
+func (s *schedule) untrueList(o *operation) string {
+	listed := make(map[string]bool)
+	for _, t := range o.result {
+		listed[t.ID] = true
+		if !s.once(o, func(m moment) bool { return m[t.ID] != nil && same(m[t.ID], t) }) {
+			return fmt.Sprintf("it lists a token that never was: %s", show(t))
+		}
+	}
+	for id := range s.moments[o.begin] {
+		if !listed[id] && !s.once(o, absent(id)) {
+			return fmt.Sprintf("it does not list %s", id)
+		}
+	}
+	return ""
+}
+
+// checkEnd looks at what a store that knows nothing makes of what is left, and whether all works again.
+func (s *schedule) checkEnd() {
+	s.t.Helper()
+	ctx, last := context.Background(), s.moments[len(s.moments)-1]
+	fresh := func() *Store { return s.m.store() }
+	tokens, err := fresh().GetTokens(ctx)
+	if err != nil || len(tokens) != len(last) {
+		s.t.Errorf("at the end: GetTokens: got %v and error %v, want the %d that are stored: %v", tokens, err, len(last), last)
+	}
+	for _, user := range []string{"alice", "bob"} {
+		for _, client := range []string{"", "c", "d"} {
+			partial := oauthstore.OAuthToken{UserName: user, ClientID: client}
+			want := match(&partial, last)
+			got, err := fresh().FindToken(ctx, &partial)
+			if want == nil && errors.Is(err, oauthstore.ErrTokenNotFound) || err == nil && want != nil && want.ID == got.ID {
+				continue
+			}
+			s.t.Errorf("at the end: find %s: got %v and error %v, want %v", describe(partial), got, err, want)
+		}
+	}
+	if s.faulty {
+		time.Sleep(grace) // what has died stands in nobody's way any more
+	}
+	s.checkRecovery(ctx)
+}
+
+// checkRecovery saves a token of each user and client, and deletes all.
+func (s *schedule) checkRecovery(ctx context.Context) {
+	s.t.Helper()
+	for _, user := range []string{"alice", "bob"} {
+		for _, client := range []string{"", "c", "d"} {
+			token := oauthstore.OAuthToken{UserName: user, ClientID: client, RefreshToken: "last", AccessToken: "last"}
+			if err := s.m.store().SaveToken(ctx, &token); err != nil {
+				s.t.Errorf("afterwards: save %s: %v", describe(token), err)
+			}
+			s.m.wantConsistent(s.t)
+		}
+	}
+	time.Sleep(grace)
+	if err := s.m.store().DeleteTokens(ctx); err != nil {
+		s.t.Errorf("afterwards: DeleteTokens: %v", err)
+	}
+	if tokens, _, entries := s.m.content(s.t); len(tokens) != 0 || len(entries) != 0 {
+		s.t.Errorf("after DeleteTokens: got tokens %v and index entries %+v, want none", tokens, entries)
+	}
+}

@@ -1,0 +1,92 @@
+//go:build go1.25
+
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// What the tasks of a schedule do: few users, clients and ids, so that they meet.
+var (
+	someUsers   = []string{"alice", "alice", "bob"}
+	someClients = []string{"", "", "c", "d"}
+	someIDs     = []string{"x", "y", oauthstore.DerivedID("alice", "")}
+)
+
+func pick[T any](s *schedule, from []T) T { return from[s.rng.IntN(len(from))] }
+
+// operation returns one that the seed decides on. Its name makes its values unlike all others.
+func (s *schedule) operation(name string) *operation {
+	user, client, id := pick(s, someUsers), pick(s, someClients), pick(s, someIDs)
+	full := oauthstore.OAuthToken{UserName: user, ClientID: client, RefreshToken: "r" + name, Scope: "s" + name}
+	switch n := s.rng.IntN(20); {
+	case n < 5:
+		return saveOf("save", full, true)
+	case n < 8:
+		full.ID = id
+		return saveOf("save with id", full, true)
+	case n < 10:
+		return saveOf("rename", oauthstore.OAuthToken{ID: id, UserName: user, Scope: "s" + name}, true)
+	case n < 12:
+		return saveOf("update", oauthstore.OAuthToken{UserName: user, ClientID: client, AccessToken: "a" + name}, false)
+	case n < 13:
+		return saveOf("update by id", oauthstore.OAuthToken{ID: id, AccessToken: "a" + name}, false)
+	case n < 15:
+		return deleteOf(id)
+	case n < 16:
+		return &operation{what: "DeleteTokens", deletes: "*",
+			do: func(ctx context.Context, o *operation) error { return o.process.store.DeleteTokens(ctx) }}
+	case n < 17:
+		return &operation{what: "GetTokens", do: func(ctx context.Context, o *operation) (err error) {
+			o.result, err = o.process.store.GetTokens(ctx)
+			return err
+		}}
+	default:
+		return findOf(oauthstore.OAuthToken{UserName: user, ClientID: client})
+	}
+}
+
+func describe(t oauthstore.OAuthToken) string {
+	return fmt.Sprintf("id %.8s, user %s, client %q, %s%s%s", t.ID, t.UserName, t.ClientID, t.RefreshToken, t.AccessToken, t.Scope)
+}
+
+func saveOf(what string, token oauthstore.OAuthToken, insert bool) *operation {
+	return &operation{
+		what: what + " " + describe(token), token: token, save: insert, update: true,
+		do: func(ctx context.Context, o *operation) error {
+			t := token
+			method := o.process.store.UpdateToken
+			if insert {
+				method = o.process.store.SaveToken
+			}
+			if err := method(ctx, &t); err != nil {
+				return err
+			}
+			o.result = []*oauthstore.OAuthToken{&t}
+			return nil
+		},
+	}
+}
+
+func deleteOf(id string) *operation {
+	return &operation{
+		what: fmt.Sprintf("delete %.8s", id), deletes: id,
+		do: func(ctx context.Context, o *operation) error { return o.process.store.DeleteToken(ctx, id) },
+	}
+}
+
+func findOf(partial oauthstore.OAuthToken) *operation {
+	return &operation{
+		what: "find " + describe(partial), token: partial, find: true,
+		do: func(ctx context.Context, o *operation) error {
+			found, err := o.process.store.FindToken(ctx, &partial)
+			if err == nil {
+				o.result = []*oauthstore.OAuthToken{found}
+			}
+			return err
+		},
+	}
+}

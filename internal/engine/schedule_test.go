@@ -1,0 +1,293 @@
+//go:build go1.25
+
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+var (
+	schedules = flag.Int("schedules", 300, "how many schedules of each kind TestSchedules runs")
+	oneSeed   = flag.Uint64("schedule-seed", 0, "the seed of the one schedule to run, and to show")
+)
+
+// TestSchedules runs several stores side by side, a call to the service at a time, in an order that the
+// seed decides, and looks after every call whether what is stored is as it must be, and at the end
+// whether every method has told the truth. A schedule that fails is printed; -schedule-seed repeats it.
+func TestSchedules(t *testing.T) {
+	for name, kind := range map[string]scheduleKind{
+		"when all goes well":                {},
+		"when calls fail and processes die": {faults: 3},
+		"when processes stand still":        {standstills: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failed := 0
+			for seed := uint64(1); seed <= uint64(*schedules) && failed < 3; seed++ {
+				if *oneSeed != 0 && seed != *oneSeed {
+					continue
+				}
+				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+					inBubble(t, func(t *testing.T) { newSchedule(t, seed, kind).run() })
+					if t.Failed() {
+						failed++
+					}
+				})
+			}
+		})
+	}
+}
+
+// scheduleKind is what may happen beside calls that succeed.
+type scheduleKind struct {
+	faults      int // at most
+	standstills int // at most
+}
+
+// A schedule is one run.
+type schedule struct {
+	scheduleKind
+	t    *testing.T
+	seed uint64
+	rng  *rand.Rand
+	m    *memory
+
+	processes []*process
+	ops       []*operation // in the order in which they began
+	running   atomic.Int32 // tasks
+
+	mu     sync.Mutex
+	parked []*parked
+	late   []*parked // calls that failed and may still take effect
+	faulty bool      // something has failed
+
+	moments []moment // what was stored, at the beginning and after every step
+	step    atomic.Int32
+	trace   []string
+}
+
+// A process is a store and what it has in memory. It may die.
+type process struct {
+	name  string
+	store *Store
+	ctx   context.Context
+	die   context.CancelFunc
+}
+
+// An operation is one call of a store's method, in the life of a task.
+type operation struct {
+	process    *process
+	task       int
+	what       string
+	do         func(ctx context.Context, o *operation) error
+	save       bool // may insert
+	update     bool // may change a record
+	find       bool
+	deletes    string                // the id, "*" for all
+	token      oauthstore.OAuthToken // the argument
+	result     []*oauthstore.OAuthToken
+	err        error
+	begin, end int // moments
+}
+
+func (o *operation) String() string {
+	s := fmt.Sprintf("task %d on %s: %s", o.task, o.process.name, o.what)
+	if o.end < 0 {
+		return s
+	}
+	return fmt.Sprintf("%s, moments %d to %d: %v %v", s, o.begin, o.end, o.result, o.err)
+}
+
+// parked is a call that waits to be let go on.
+type parked struct {
+	op      *operation
+	call    call
+	run     func() error
+	verdict chan func() error
+}
+
+// moment is what was stored at a time.
+type moment map[string]*oauthstore.OAuthToken
+
+type operationKey struct{}
+
+func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
+	s := &schedule{scheduleKind: kind, t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), m: newMemory()}
+	s.m.tombstones = s.rng.IntN(2) == 0
+	s.m.around = s.park
+	for i := range 2 + s.rng.IntN(2) {
+		ctx, die := context.WithCancel(context.Background())
+		s.processes = append(s.processes, &process{fmt.Sprint("process ", i), s.m.store(), ctx, die})
+	}
+	return s
+}
+
+// park lets a call wait for its turn.
+func (s *schedule) park(ctx context.Context, c call, run func() error) error {
+	op, ok := ctx.Value(operationKey{}).(*operation)
+	if !ok {
+		return run() // the test's own
+	}
+	p := &parked{op, c, run, make(chan func() error, 1)}
+	s.mu.Lock()
+	s.parked = append(s.parked, p)
+	s.mu.Unlock()
+	select {
+	case verdict := <-p.verdict:
+		return verdict()
+	case <-ctx.Done():
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.parked = slices.DeleteFunc(s.parked, func(other *parked) bool { return other == p })
+		return ctx.Err()
+	}
+}
+
+// run runs the tasks to their end.
+func (s *schedule) run() {
+	defer func() {
+		for _, p := range s.processes {
+			p.die()
+		}
+		settle()
+		if s.t.Failed() || *oneSeed != 0 {
+			s.t.Logf("seed %d, tombstones %v\n%s", s.seed, s.m.tombstones, strings.Join(s.trace, "\n"))
+		}
+	}()
+	for task := range 2 + s.rng.IntN(4) {
+		s.start(task, s.processes[s.rng.IntN(len(s.processes))], 1+s.rng.IntN(3))
+	}
+	for {
+		settle()
+		if !s.look() {
+			return
+		}
+		if s.running.Load() == 0 {
+			break
+		}
+		if len(s.trace) > 3000 {
+			s.t.Error("no end")
+			return
+		}
+		s.next()
+	}
+	s.checkOperations()
+	s.checkEnd()
+}
+
+// start begins a task of n operations.
+func (s *schedule) start(task int, p *process, n int) {
+	ops := make([]*operation, n)
+	for i := range ops {
+		ops[i] = s.operation(fmt.Sprint(task, ".", i))
+		ops[i].process, ops[i].task, ops[i].begin, ops[i].end = p, task, -1, -1
+	}
+	s.running.Add(1)
+	go func() {
+		defer s.running.Add(-1)
+		for _, o := range ops {
+			if p.ctx.Err() != nil {
+				return
+			}
+			o.begin = int(s.step.Load())
+			s.mu.Lock()
+			s.ops = append(s.ops, o)
+			s.mu.Unlock()
+			o.err = o.do(context.WithValue(p.ctx, operationKey{}, o), o)
+			o.end = int(s.step.Load())
+		}
+	}()
+}
+
+// next lets one thing happen.
+func (s *schedule) next() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.standstills > 0 && s.rng.IntN(30) == 0:
+		s.standstills--
+		s.sleep(grace + time.Second)
+	case len(s.parked) == 0 || s.rng.IntN(15) == 0:
+		s.sleep(longestPause) // all pauses end
+	case len(s.late) > 0 && s.rng.IntN(5) == 0:
+		p := s.late[0]
+		s.late = s.late[1:]
+		s.say(p, fmt.Sprint("comes late: ", p.run()))
+	default:
+		s.letGo()
+	}
+}
+
+func (s *schedule) sleep(d time.Duration) {
+	s.trace = append(s.trace, fmt.Sprint("     time passes: ", d))
+	s.mu.Unlock()
+	time.Sleep(d)
+	s.mu.Lock()
+}
+
+func (s *schedule) say(p *parked, what string) {
+	s.trace = append(s.trace, fmt.Sprintf("%4d task %d (%s) %-40s %s", s.step.Load(), p.op.task, p.op.what, p.call, what))
+}
+
+// letGo decides which call goes on, and what becomes of it.
+func (s *schedule) letGo() {
+	slices.SortStableFunc(s.parked, func(a, b *parked) int {
+		return cmp.Or(cmp.Compare(a.op.task, b.op.task), cmp.Compare(a.call.name, b.call.name))
+	})
+	i := s.rng.IntN(len(s.parked))
+	p := s.parked[i]
+	s.parked = slices.Delete(s.parked, i, i+1)
+	if s.faults == 0 || s.rng.IntN(8) > 0 {
+		p.verdict <- func() error {
+			err := p.run()
+			s.say(p, fmt.Sprint(cmp.Or(err, errors.New(""))))
+			return err
+		}
+		return
+	}
+	s.faults--
+	s.faulty = true
+	s.fail(p)
+}
+
+// fail lets a call fail in one of many ways.
+func (s *schedule) fail(p *parked) {
+	exhausted := fmt.Errorf("%w: %w", oauthstore.ErrThrottled, ErrExhausted)
+	refusal := []error{oauthstore.ErrUnavailable, oauthstore.ErrThrottled, oauthstore.ErrAccessDenied, exhausted, errors.New("unknown")}
+	switch s.rng.IntN(5) {
+	case 0:
+		err := refusal[s.rng.IntN(len(refusal))]
+		s.say(p, fmt.Sprint("FAILS: ", err))
+		p.verdict <- func() error { return err }
+	case 1:
+		s.say(p, "takes effect, and the ANSWER IS LOST")
+		p.verdict <- func() error { return lost(p.run) }
+	case 2:
+		s.say(p, "gets no answer, and MAY COME LATER")
+		s.late = append(s.late, p)
+		p.verdict <- func() error { return errLost }
+	case 3:
+		s.say(p, "takes effect, and the PROCESS DIES")
+		p.verdict <- func() error {
+			_ = p.run()
+			p.op.process.die()
+			return context.Canceled
+		}
+	default:
+		s.say(p, "is not made: the PROCESS DIES")
+		p.op.process.die()
+		p.verdict <- func() error { return context.Canceled }
+	}
+}
