@@ -133,11 +133,7 @@ func (d *driver) discard(ctx context.Context, name string) {
 	if err != nil || !won {
 		return
 	}
-	for number := head.floor; number <= top; number++ {
-		if d.destroy(ctx, name, number) != nil {
-			return
-		}
-	}
+	_ = d.bury(ctx, name, head.rev(), top)
 }
 
 // create makes the secret, which has no version yet. One that exists already, without a version, is
@@ -146,6 +142,9 @@ func (d *driver) create(ctx context.Context, name string) error {
 	_, err := d.client.CreateSecret(ctx, &pb.CreateSecretRequest{
 		Parent: d.parent, SecretId: d.FullName(name), Secret: d.secret(),
 	})
+	if err == nil {
+		d.seen.cleaned(name, 0, 1)
+	}
 	if status.Code(err) != codes.AlreadyExists {
 		return d.fail("CreateSecret", name, false, err)
 	}
@@ -192,19 +191,42 @@ func (d *driver) secret() *pb.Secret {
 // after which no write that is under way can win, and then all versions are destroyed. A secret whose
 // newest version is destroyed counts as absent.
 func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombstone engine.Record) error {
+	if tombstone.Base != base {
+		made := revision(tombstone.Base)
+		return d.bury(ctx, name, rev{made.number, revision(base).floor}, revision(base).number)
+	}
 	b := revision(base)
-	top := b.number
-	if tombstone.Base == base {
-		var err error
-		if top, err = d.commit(ctx, name, b, b.floor, tombstone); err != nil {
+	top, err := d.commit(ctx, name, b, b.floor, tombstone)
+	if err != nil {
+		return err
+	}
+	return d.bury(ctx, name, b, top)
+}
+
+// bury destroys all versions up to the tombstone, which was made from b, in an order that no reader can
+// mistake: first b and what is older, while the tombstone still shows that there is more to do; then the
+// tombstone; then void versions between the two, which would have made the tombstone look void.
+func (d *driver) bury(ctx context.Context, name string, b rev, tombstone int) error {
+	if d.seen.of(name).clean < b.floor {
+		// Whoever was to destroy the versions below may have died before, or is about to.
+		if err := d.sweep(ctx, name, b.floor); err != nil {
 			return err
 		}
 	}
-	for number := b.floor; number <= top; number++ {
+	var order []int
+	for number := b.floor; number <= b.number; number++ {
+		order = append(order, number)
+	}
+	order = append(order, tombstone)
+	for number := b.number + 1; number < tombstone; number++ {
+		order = append(order, number)
+	}
+	for _, number := range order {
 		if err := d.destroy(ctx, name, number); err != nil {
 			return err
 		}
 	}
+	d.seen.cleaned(name, b.floor, tombstone+1)
 	return nil
 }
 

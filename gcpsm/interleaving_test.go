@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
@@ -30,10 +29,10 @@ type stage struct {
 	srv    *gcpsmtest.Server
 	client Client
 	faults faults
-	lag    bool // reads may be old
 	trace  []string
 
 	step   int
+	left   int     // writers that took their version for void though it had counted
 	states []*past // what the secret has been, each made from the one before
 }
 
@@ -107,12 +106,31 @@ func (s *stage) counted(write string) bool {
 	return slices.ContainsFunc(s.states, func(p *past) bool { return p.write == write })
 }
 
-// index returns which of the states was read, or -1.
+// present reports whether a write made the present state. One that was superseded before its writer could
+// look may be taken for void by that writer; the engine finds its write id in the successor.
+func (s *stage) present(write string) bool { return s.states[len(s.states)-1].write == write }
+
+// misjudged counts the writers that took their superseded version for void: they left the ones before it
+// for a sweep.
+func (s *stage) misjudged(counted bool) {
+	if counted {
+		s.left++
+	}
+}
+
+// index returns which of the states was read, or -1. A reader that meets a delete half-way may take a void
+// version below the tombstone for the last one; whoever builds on that is refused.
 func (s *stage) index(rec engine.Record, r rev) int {
-	return slices.IndexFunc(s.states, func(p *past) bool {
-		absent := rec.WriteID == "" && (p.deleted || p.number == 0)
-		return p.number == r.number && (absent || rec.WriteID == p.write && rec.Deleted == p.deleted)
-	})
+	absent := rec.WriteID == "" && !rec.Live()
+	for i, p := range slices.Backward(s.states) {
+		switch {
+		case p.number == r.number && rec.WriteID == p.write && rec.Deleted == p.deleted,
+			p.number == r.number && absent && (p.deleted || p.number == 0),
+			absent && p.deleted && s.states[i-1].number < r.number && r.number < p.number:
+			return i
+		}
+	}
+	return -1
 }
 
 // A process is one user of the service. It stops before each call until it is its turn.
@@ -274,15 +292,13 @@ func (p *process) get() {
 	switch {
 	case i < 0:
 		p.failf("%s: Get: %s, write %q, is no state that the secret has been in", p.name, r, rec.WriteID)
-	case p.states[i].end != 0 && p.states[i].end <= begin && !p.stale():
+	case p.states[i].end != 0 && p.states[i].end <= begin:
 		p.failf("%s: Get: %s is a state that had ended at step %d, before the read began at %d", p.name, r, p.states[i].end, begin)
 	case i < p.newest:
 		p.failf("%s: Get: state %d, after state %d was seen", p.name, i, p.newest)
 	}
 	p.saw(rec, r, i)
 }
-
-func (p *process) stale() bool { return p.lag }
 
 // saw remembers the newest state.
 func (p *process) saw(rec engine.Record, r engine.Rev, index int) {
@@ -323,7 +339,8 @@ func (p *process) put() {
 		p.saw(rec, r, p.index(rec, revision(r)))
 	case errors.Is(err, engine.ErrConflict):
 		p.after = base
-		if counted {
+		p.misjudged(counted)
+		if p.present(rec.WriteID) {
 			p.failf("%s: Put of %s on %s: got %v, though it was the successor", p.name, rec.WriteID, base, err)
 		}
 	default:
@@ -341,7 +358,9 @@ func (p *process) putLate() {
 	switch counted := p.counted(rec.WriteID); {
 	case err == nil && counted:
 		p.saw(rec, r, p.index(rec, revision(r)))
-	case err == nil || errors.Is(err, engine.ErrConflict) && counted:
+	case errors.Is(err, engine.ErrConflict) && !p.present(rec.WriteID):
+		p.misjudged(counted)
+	case err == nil || errors.Is(err, engine.ErrConflict):
 		p.failf("%s: Put of %s on %s: got %v, counted: %v", p.name, rec.WriteID, base, err, counted)
 	case !errors.Is(err, engine.ErrConflict):
 		p.unexpected("Put", err)
@@ -380,8 +399,8 @@ func (s *stage) lastOf(write string) int {
 }
 
 func (p *process) destroyedUpTo(number int) {
-	for _, v := range p.versions() {
-		if v.Number <= number && v.State != "DESTROYED" {
+	for _, v := range p.readable() {
+		if v.Number <= number {
 			p.failf("%s: Delete has succeeded with version %d on top, and version %d is %s: %s", p.name, number, v.Number, v.State, v.Data)
 		}
 	}
@@ -420,27 +439,22 @@ func (s *stage) finish(keep int, died bool) {
 	s.faults = faults{}
 	s.play([]*process{p}, func(p *process) {
 		p.get()
-		if p.known && (p.rec.WriteID != now.write) != (p.rec.WriteID == "" && now.deleted) {
+		if p.known && p.rec.WriteID != now.write && !(now.deleted && !p.rec.Live()) {
 			p.failf("the last read: got write %q, want %q", p.rec.WriteID, now.write)
 		}
 		if p.known && p.rec.Deleted {
 			p.delete()
 			p.get()
 		}
-		if false {
-			for _, v := range p.readable() {
-				p.failf("the token is deleted, and version %d is %s: %s", v.Number, v.State, v.Data)
-			}
-		}
 		for range 2 + keep {
 			p.writeAll()
 		}
-		if active := p.active(); !died && active != 1+keep {
-			p.failf("%d versions are active after the last writes, want %d", active, 1+keep)
+		if active := p.active(); !died && (active < 1+keep || active > 1+keep*(1+s.left)+s.left) {
+			p.failf("%d versions are active after the last writes, want %d, and %d may be left", active, 1+keep, s.left)
 		}
 		p.delete()
 		for _, v := range p.readable() {
-			_ = v
+			p.failf("the token is deleted, and version %d is %s: %s", v.Number, v.State, v.Data)
 		}
 	})
 }
@@ -484,7 +498,17 @@ func interleave(t *testing.T, seeds int, f faults, keep int, opts ...gcpsmtest.O
 }
 
 func TestAnyOrderOfCalls_leavesOneHistory(t *testing.T) {
-	interleave(t, 4000, faults{}, 0)
+	interleave(t, 400, faults{}, 0)
 }
 
-var _ = time.Hour
+func TestAnyOrderOfCalls_leavesOneHistoryWhereVersionsAreKept(t *testing.T) {
+	interleave(t, 100, faults{}, 2)
+}
+
+func TestAnyOrderOfCalls_leavesOneHistoryWhereProcessesDie(t *testing.T) {
+	interleave(t, 200, faults{die: 5}, 0)
+}
+
+func TestAnyOrderOfCalls_leavesOneHistoryWhereCallsFail(t *testing.T) {
+	interleave(t, 200, faults{failBefore: 5, failAfter: 5}, 0)
+}

@@ -62,33 +62,54 @@ func unmarshal(secret string, data []byte) (rec engine.Record, floor int, err er
 	return rec, floor, err
 }
 
-// sightings remembers the newest version that was seen of each secret: what the service shows as the
-// latest may be older.
+// sightings remembers of each secret the newest version that was seen, since what the service shows as the
+// latest may be older, and what this process has itself seen destroyed.
 type sightings struct {
 	mu      sync.Mutex
-	numbers map[string]int
+	secrets map[string]sighting
+}
+
+type sighting struct {
+	newest int
+	clean  int // no version below is left, for certain
 }
 
 // maxSightings bounds the memory. What is forgotten is seen again.
 const maxSightings = 1 << 16
 
-func (s *sightings) add(name string, number int) {
+func (s *sightings) of(name string) sighting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.numbers == nil || len(s.numbers) >= maxSightings {
-		s.numbers = make(map[string]int)
-	}
-	s.numbers[name] = max(s.numbers[name], number)
+	return s.secrets[name]
 }
 
-func (s *sightings) newest(name string) int {
+func (s *sightings) update(name string, change func(*sighting)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.numbers[name]
+	if s.secrets == nil || len(s.secrets) >= maxSightings {
+		s.secrets = make(map[string]sighting)
+	}
+	v := s.secrets[name]
+	change(&v)
+	s.secrets[name] = v
+}
+
+// add remembers that a version was seen.
+func (s *sightings) add(name string, number int) {
+	s.update(name, func(v *sighting) { v.newest = max(v.newest, number) })
+}
+
+// cleaned remembers that the versions from one to below another were destroyed.
+func (s *sightings) cleaned(name string, from, below int) {
+	s.update(name, func(v *sighting) {
+		if v.clean >= from {
+			v.clean = max(v.clean, below)
+		}
+	})
 }
 
 func (s *sightings) forget(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.numbers, name)
+	delete(s.secrets, name)
 }

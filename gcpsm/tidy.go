@@ -32,26 +32,29 @@ func (d *driver) tidy(ctx context.Context, name string, b rev, floor, written in
 			return
 		}
 	}
+	d.seen.cleaned(name, b.floor, floor)
 	if written%sweepEvery == 0 {
-		d.sweep(ctx, name, floor)
+		_ = d.sweep(ctx, name, floor)
 	}
 }
 
 // sweep destroys what is left below floor.
-func (d *driver) sweep(ctx context.Context, name string, floor int) {
+func (d *driver) sweep(ctx context.Context, name string, floor int) error {
 	versions, err := d.list(ctx, name)
 	if err != nil {
-		return
+		return err
 	}
 	for _, v := range versions {
 		number := versionNumber(v.GetName())
 		if number >= floor || v.GetState() == pb.SecretVersion_DESTROYED {
 			continue
 		}
-		if d.destroy(ctx, name, number) != nil {
-			return
+		if err := d.destroy(ctx, name, number); err != nil {
+			return err
 		}
 	}
+	d.seen.cleaned(name, 0, floor)
+	return nil
 }
 
 // destroy destroys one version. One that is destroyed already, or was never there, is as it should be.

@@ -112,7 +112,7 @@ func (w *walk) start(ctx context.Context, after int) (int, error) {
 			return 0, err
 		}
 	}
-	known := max(after, w.driver.seen.newest(w.name))
+	known := max(after, w.driver.seen.of(w.name).newest)
 	if known > top {
 		v, err := w.at(ctx, known)
 		if err != nil {
