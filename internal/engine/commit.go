@@ -95,9 +95,9 @@ func stamp(next *Record, cur state) {
 	}
 }
 
-// newNonce returns 96 random bits.
+// newNonce returns 72 random bits.
 func newNonce() string {
-	b := make([]byte, 12)
+	b := make([]byte, 9)
 	_, _ = rand.Read(b) // never fails: crypto/rand ends the program instead
 	return base64.RawURLEncoding.EncodeToString(b)
 }

@@ -31,32 +31,34 @@ const (
 )
 
 // An entry is one line of the index. Digests are those of the tokens when the entry was made: hints,
-// verified on the record.
+// verified on the record. The names are short because the index has to fit in one secret.
 type entry struct {
 	ID      string `json:"id"`
-	User    string `json:"user,omitempty"`
-	Client  string `json:"client,omitempty"`
-	Nonce   string `json:"nonce"`
-	At      string `json:"at"` // seconds since 1970, as all numbers in text
-	Grant   string `json:"grant,omitempty"`
-	Refresh string `json:"refresh,omitempty"`
-	Access  string `json:"access,omitempty"`
+	User    string `json:"u,omitempty"`
+	Client  string `json:"c,omitempty"`
+	Nonce   string `json:"n"`
+	At      string `json:"t"` // seconds since 1970, in base 36
+	Grant   string `json:"g,omitempty"`
+	Refresh string `json:"r,omitempty"`
+	Access  string `json:"a,omitempty"`
 }
 
 func newEntry(t *oauthstore.OAuthToken) entry {
 	return entry{
 		ID: t.ID, User: t.UserName, Client: t.ClientID,
-		Nonce: newNonce(), At: strconv.FormatInt(time.Now().Unix(), 10),
+		Nonce: newNonce(), At: timestamp(time.Now()),
 		Grant: hint(t.GrantToken), Refresh: hint(t.RefreshToken), Access: hint(t.AccessToken),
 	}
 }
+
+func timestamp(t time.Time) string { return strconv.FormatInt(t.Unix(), 36) }
 
 // pending reports whether the write that e was made for may still come, if it has not.
 func (e entry) pending() bool { return e.age() < grace }
 
 // age is how long ago e was made, 0 where that cannot be read.
 func (e entry) age() time.Duration {
-	at, err := strconv.ParseInt(e.At, 10, 64)
+	at, err := strconv.ParseInt(e.At, 36, 64)
 	if err != nil {
 		return 0
 	}

@@ -63,7 +63,7 @@ func TestIndex_theEntryOfADeadInsertIsDroppedAfterAWhile(t *testing.T) {
 				m := newMemory()
 				dieInserting(t, m, under("x", "alice"))
 				m.editIndex(t, func(entries []entry) []entry {
-					entries[0].At = fmt.Sprint(time.Now().Add(-grace).Unix())
+					entries[0].At = timestamp(time.Now().Add(-grace))
 					return entries
 				})
 				dropped(t, m)
@@ -470,7 +470,7 @@ func TestID_tooLongForTheServiceMakesNoCall(t *testing.T) {
 }
 
 func TestIndex_thatThisVersionDoesNotReadIsNeverOverwritten(t *testing.T) {
-	entries := `[{"id":"x","user":"alice","nonce":"n","at":"0"}]`
+	entries := `[{"id":"x","u":"alice","n":"n","t":"0"}]`
 	for name, document := range map[string]string{
 		"with pages":              `{"format":"1","pages":["p1"],"entries":` + entries + `}`,
 		"with pages only":         `{"format":"1","pages":["p1"]}`,
@@ -479,7 +479,7 @@ func TestIndex_thatThisVersionDoesNotReadIsNeverOverwritten(t *testing.T) {
 		"without entries":         `{"format":"1"}`,
 		"entries that are a text": `{"format":"1","entries":"x"}`,
 		"an entry that is none":   `{"format":"1","entries":[1]}`,
-		"an entry without id":     `{"format":"1","entries":[{"user":"alice","nonce":"n","at":"0"}]}`,
+		"an entry without id":     `{"format":"1","entries":[{"u":"alice","n":"n","t":"0"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
