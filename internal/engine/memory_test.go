@@ -148,15 +148,6 @@ func (m *memory) before(op, name string, f func()) {
 	m.on(op, name, func(run func() error) error { f(); return run() })
 }
 
-// after runs f after the next such call has taken effect, before its answer arrives.
-func (m *memory) after(op, name string, f func()) {
-	m.on(op, name, func(run func() error) error {
-		err := run()
-		f()
-		return err
-	})
-}
-
 // A stop is where one caller stands while others go on.
 type stop struct{ reached, proceed chan struct{} }
 
