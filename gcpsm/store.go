@@ -93,7 +93,8 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 }
 
 // DeleteToken implements [oauthstore.TokenStore]. It costs an AccessSecretVersion, an AddSecretVersion
-// and two DestroySecretVersion of the token and an AddSecretVersion of the index.
+// and two DestroySecretVersion of the token and an AddSecretVersion of the index; and a
+// ListSecretVersions where another process has written the token, which may have left older versions.
 func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	return s.engine.DeleteToken(ctx, id)
 }

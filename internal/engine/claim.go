@@ -56,10 +56,21 @@ func (c *claim) change(ctx context.Context, entries []entry) ([]entry, error) {
 	if time.Since(c.lookup.begin) > maxInsert {
 		return nil, errAgain // what was looked up may no longer be so
 	}
-	c.siblings = false
 	for _, e := range entries {
-		if err := c.meet(ctx, e); err != nil {
-			return nil, err
+		if c.overlooked(e) {
+			return nil, errAgain
+		}
+		if c.isSibling(e) && e.Client == c.entry.Client {
+			if err := c.contest(ctx, e); err != nil {
+				return nil, err
+			}
+		}
+	}
+	// Only now that nothing speaks against the claim is anything written.
+	c.siblings = slices.ContainsFunc(entries, c.isSibling)
+	for _, e := range entries {
+		if c.isSibling(e) && !c.told[e.Nonce] {
+			return nil, errUntold{e}
 		}
 	}
 	entries = slices.DeleteFunc(entries, func(e entry) bool {
@@ -69,22 +80,9 @@ func (c *claim) change(ctx context.Context, entries []entry) ([]entry, error) {
 	return append(entries, c.entry), nil
 }
 
-// meet looks at an entry that is there.
-func (c *claim) meet(ctx context.Context, e entry) error {
-	if c.overlooked(e) {
-		return errAgain
-	}
-	if c.entry.User == "" || e.User != c.entry.User || e.ID == c.entry.ID {
-		return nil
-	}
-	c.siblings = true
-	if !c.told[e.Nonce] {
-		return errUntold{e}
-	}
-	if e.Client != c.entry.Client {
-		return nil
-	}
-	return c.contest(ctx, e)
+// isSibling reports whether e is of another record of the same user.
+func (c *claim) isSibling(e entry) bool {
+	return c.entry.User != "" && e.User == c.entry.User && e.ID != c.entry.ID
 }
 
 // overlooked reports whether e may be of a record that was inserted since the lookup, and that the

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -210,6 +211,26 @@ func TestRename_canBeTriedAgainAfterItDied(t *testing.T) {
 		save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "bob"})
 		if got := m.token(t, "x").UserName; got != "bob" {
 			t.Errorf("got user %s, want bob", got)
+		}
+	})
+}
+
+// A conflict leaves the record that it names as it was.
+func TestConflict_writesNothing(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		save(t, m.store(), oauthstore.OAuthToken{ID: "z", UserName: "alice", ClientID: "c", RefreshToken: "r"})
+		s := m.store()
+		puts := 0
+		m.around = func(_ context.Context, c call, run func() error) error {
+			if c.op == put {
+				puts++
+			}
+			return run()
+		}
+		wantConflict(t, s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "y", UserName: "alice", RefreshToken: "r"}), "x")
+		if puts != 0 {
+			t.Errorf("%d writes, want none", puts)
 		}
 	})
 }
