@@ -9,6 +9,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/oauthstore/oauthstore/awssm/awssmtest"
+	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
+	"github.com/oauthstore/oauthstore/vault/vaulttest"
 )
 
 func TestQuickstart_showsTheMainJobAndWhatItCosts(t *testing.T) {
@@ -51,4 +55,34 @@ func TestQuickstart_doesNotQuoteAResponseThatItCannotRead(t *testing.T) {
 
 func TestQuickstart_refusesAnUnknownService(t *testing.T) {
 	require.ErrorContains(t, run(context.Background(), []string{"-on", "paper"}, &bytes.Buffer{}), "-on paper")
+}
+
+// The real services are named by environment variables; test servers can stand in for all three.
+func TestQuickstart_runsOnEachService(t *testing.T) {
+	awsServer := awssmtest.NewServer()
+	defer awsServer.Close()
+	vaultServer := vaulttest.NewServer()
+	defer vaultServer.Close()
+	googleServer := gcpsmtest.NewServer()
+	defer googleServer.Close()
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": awsServer.URL(), "AWS_REGION": awssmtest.Region,
+		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+		"VAULT_ADDR": vaultServer.URL(), "VAULT_TOKEN": vaultServer.RootToken(),
+		"SECRET_MANAGER_EMULATOR_HOST": googleServer.Addr(), "GOOGLE_CLOUD_PROJECT": "my-project",
+	} {
+		t.Setenv(name, value)
+	}
+	for service, secret := range map[string]string{
+		"aws":    "\n    oauthstore-quickstart/token_second",
+		"vault":  "\n    secret/oauthstore-quickstart/token_second",
+		"google": "/secrets/oauthstore-quickstart__token_second",
+	} {
+		var out bytes.Buffer
+		require.NoError(t, run(context.Background(), []string{"-on", service}, &out), service)
+		require.Contains(t, out.String(), secret)
+		require.Contains(t, out.String(), "2. Find it by user name  [requests: 1]", service)
+		require.Contains(t, out.String(), "5. Save a refreshed access token  [requests: "+map[string]string{"aws": "2", "vault": "2", "google": "3"}[service])
+	}
+	require.NotZero(t, awsServer.Count())
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/hashicorp/vault/api"
 	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
@@ -76,8 +77,15 @@ func embedded(_ context.Context, prefix string) (service, error) {
 }
 
 func onAWS(ctx context.Context, prefix string) (service, error) {
-	transport := &countingTransport{next: http.DefaultTransport}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(&http.Client{Transport: transport}))
+	var requests atomic.Int64
+	count := middleware.DeserializeMiddlewareFunc("count", func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
+		middleware.DeserializeOutput, middleware.Metadata, error) {
+		requests.Add(1) // once for each try
+		return next.HandleDeserialize(ctx, in)
+	})
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithAPIOptions([]func(*middleware.Stack) error{
+		func(s *middleware.Stack) error { return s.Deserialize.Add(count, middleware.Before) },
+	}))
 	if err != nil {
 		return service{}, err
 	}
@@ -86,7 +94,7 @@ func onAWS(ctx context.Context, prefix string) (service, error) {
 	return service{
 		title:    "AWS Secrets Manager in " + cfg.Region,
 		store:    store,
-		requests: transport.count,
+		requests: func() int { return int(requests.Load()) },
 		secrets:  func(ctx context.Context) (names, error) { return listAWS(ctx, client, prefix) },
 		close:    func() {},
 	}, err
