@@ -207,7 +207,7 @@ func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombs
 // mistake: first b and what is older, while the tombstone still shows that there is more to do; then the
 // tombstone; then void versions between the two, which would have made the tombstone look void.
 func (d *driver) bury(ctx context.Context, name string, b rev, tombstone int) error {
-	if d.seen.of(name).clean < b.floor {
+	if max(d.seen.of(name).clean, 1) < b.floor {
 		// Whoever was to destroy the versions below may have died before, or is about to.
 		if err := d.sweep(ctx, name, b.floor); err != nil {
 			return err
