@@ -1,6 +1,9 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Fault is an error of a service, filed under the class that callers branch on. Its text says who
 // failed at what on which secret, and the service's message only where the request held no token: a
@@ -23,7 +26,7 @@ func (f *Fault) Error() string {
 		text += " " + f.Secret
 	}
 	if f.Class != nil {
-		text += ": " + f.Class.Error()
+		text += ": " + strings.TrimPrefix(f.Class.Error(), "oauthstore: ") // who failed stands before it
 	}
 	if f.Code != "" {
 		text += " (" + f.Code + ")"
