@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,7 +56,7 @@ func TestErrors_ofTheServiceAreFiledAndStayWithinReach(t *testing.T) {
 			f.srv.Inject(testserver.Fault{Op: "GetSecretValue", Kind: c.kind})
 			_, err := s.FindTokenByID(f.ctx, "a")
 			requireClass(t, err, c.class)
-			require.Contains(t, err.Error(), "awssm: GetSecretValue oauthstore/token_a: "+c.class.Error()+" ("+c.code+")")
+			require.Contains(t, err.Error(), "awssm: GetSecretValue oauthstore/token_a: "+strings.TrimPrefix(c.class.Error(), "oauthstore: ")+" ("+c.code+")")
 			var api smithy.APIError
 			require.ErrorAs(t, err, &api)
 			require.Equal(t, c.code, api.ErrorCode())
