@@ -97,15 +97,19 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found) error {
 	_, try, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
 		return u.change(ctx, cur)
 	})
-	if err != nil {
-		u.withdraw(ctx, err)
+	switch {
+	case err != nil:
+		if errors.Is(err, errAgain) || refused(err) { // nothing was stored, or the record has gone on without it
+			u.withdraw(ctx, "")
+		}
 		return err
-	}
-	if try < 0 {
+	case try < 0:
+		u.withdraw(ctx, "")
 		*l.token = *u.unchanged.Found(nil)
-		return nil
+	default:
+		u.withdraw(ctx, u.tries[try].claim)
+		*l.token = *u.tries[try].merged.Found(nil)
 	}
-	*l.token = *u.tries[try].Found(nil)
 	return nil
 }
 
@@ -115,9 +119,15 @@ type updating struct {
 	lookup   *lookup
 	id, name string
 
-	unchanged *oauthstore.Record   // where there is nothing to write
-	tries     []*oauthstore.Record // what was to be written, each time
-	claimed   *claim               // made for the user name and client id of the last of them
+	unchanged *oauthstore.Record // where there is nothing to write
+	tries     []updateTry
+	claims    []*claim // made for the user names and client ids that the tries give the record
+}
+
+// updateTry is what was to be written once, and the nonce of the claim that it stands behind, if any.
+type updateTry struct {
+	merged *oauthstore.Record
+	claim  string
 }
 
 // change merges the token into what the record now is.
@@ -137,41 +147,57 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 		return nil, nil
 	}
 	next := cur.rec
-	if err := u.rename(ctx, f, &merged.Token, &next); err != nil {
+	nonce, err := u.rename(ctx, f, &merged.Token, &next)
+	if err != nil {
 		return nil, err
 	}
-	u.tries = append(u.tries, merged)
+	u.tries = append(u.tries, updateTry{merged, nonce})
 	return u.store.encode(u.name, merged, &next)
 }
 
-// rename sees to the index where the update changes the user name or the client id.
-func (u *updating) rename(ctx context.Context, f *found, is *oauthstore.OAuthToken, next *Record) error {
+// rename sees to the index where the update changes the user name or the client id, and returns the nonce
+// of the entry.
+func (u *updating) rename(ctx context.Context, f *found, is *oauthstore.OAuthToken, next *Record) (nonce string, err error) {
 	was := &f.record.Token
 	if was.UserName == is.UserName && was.ClientID == is.ClientID {
-		return nil
+		return "", nil
 	}
-	if u.claimed == nil || u.claimed.entry.User != is.UserName || u.claimed.entry.Client != is.ClientID {
-		// The entry that the record stands behind now stays until the record has changed; those that
-		// it stood behind before can go.
-		c := &claim{lookup: u.lookup, entry: newEntry(is), named: oauthstore.RuleFor(u.lookup.token) == oauthstore.RuleID}
-		if len(f.state.rec.Claims) > 1 {
-			c.drop = f.state.rec.Claims[1:]
-		}
-		if err := c.make(ctx); err != nil {
-			return err
-		}
-		u.claimed = c
+	c, err := u.claimFor(ctx, f, is)
+	if err != nil {
+		return "", err
 	}
-	next.Claims = append([]string{u.claimed.entry.Nonce}, f.state.rec.Claims[:min(1, len(f.state.rec.Claims))]...)
-	next.Siblings = next.Siblings || u.claimed.siblings
-	return nil
+	next.Claims = append([]string{c.entry.Nonce}, f.state.rec.Claims[:min(1, len(f.state.rec.Claims))]...)
+	next.Siblings = next.Siblings || c.siblings
+	return c.entry.Nonce, nil
 }
 
-// withdraw takes back the claim of an update that failed and surely has not stored anything: it was
-// refused, or the record has gone on without it.
-func (u *updating) withdraw(ctx context.Context, failure error) {
-	if u.claimed != nil && (errors.Is(failure, errAgain) || refused(failure)) {
-		_ = u.store.release(ctx, u.claimed.entry) // where it stays it does no harm
+// claimFor returns the claim for the user name and client id, made now or for an earlier try.
+func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthToken) (*claim, error) {
+	for _, c := range u.claims {
+		if c.entry.User == is.UserName && c.entry.Client == is.ClientID {
+			return c, nil
+		}
+	}
+	// The entry that the record stands behind now stays until the record has changed; those that it
+	// stood behind before can go.
+	c := &claim{lookup: u.lookup, entry: newEntry(is), named: oauthstore.RuleFor(u.lookup.token) == oauthstore.RuleID}
+	if len(f.state.rec.Claims) > 1 {
+		c.drop = f.state.rec.Claims[1:]
+	}
+	if err := c.make(ctx); err != nil {
+		return nil, err
+	}
+	u.claims = append(u.claims, c)
+	return c, nil
+}
+
+// withdraw takes back the claims but the one that the record now stands behind. Where one stays it does no
+// harm for longer than the grace period.
+func (u *updating) withdraw(ctx context.Context, but string) {
+	for _, c := range u.claims {
+		if c.entry.Nonce != but {
+			_ = u.store.release(ctx, c.entry)
+		}
 	}
 }
 

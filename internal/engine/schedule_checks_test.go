@@ -202,6 +202,11 @@ func (s *schedule) checkEnd() {
 			if want == nil && errors.Is(err, oauthstore.ErrTokenNotFound) || err == nil && want != nil && want.ID == got.ID {
 				continue
 			}
+			// Of two records that were inserted at the same time, slowly, the one may not know of the other;
+			// who asks for no client in particular gets it all the same.
+			if err == nil && want != nil && client == "" && got.UserName == user {
+				continue
+			}
 			s.t.Errorf("at the end: find %s: got %v and error %v, want %v", describe(partial), got, err, want)
 		}
 	}
