@@ -115,8 +115,8 @@ func (c *claim) contest(ctx context.Context, e entry) error {
 		return nil // it had them before
 	case !e.pending():
 		return nil // whoever wanted them died
-	case e.age() < maxRename || !c.named && other.record == nil:
-		return errAgain // about to have them; a save without id will expect the record there
+	case e.age() < maxRename || !c.named && c.vacant && other.record == nil:
+		return errAgain // about to have them; an insert without id will expect the record there
 	default:
 		return &oauthstore.ConflictError{ID: e.ID}
 	}
