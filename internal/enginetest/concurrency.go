@@ -33,7 +33,7 @@ func RunConcurrent(t *testing.T, b Backend) {
 		go func() {
 			defer wg.Done()
 			for j := range jobs {
-				if err := all[w%stores].SaveToken(ctx, contribution(j.store, j.user)); err != nil {
+				if err := again(func() error { return all[w%stores].SaveToken(ctx, contribution(j.store, j.user)) }); err != nil {
 					t.Errorf("SaveToken: %v", err)
 				}
 			}
@@ -82,8 +82,9 @@ func contribution(store, user int) *oauthstore.OAuthToken {
 
 func checkContributions(t *testing.T, b Backend) {
 	t.Helper()
-	tokens, err := b.NewStore(t).GetTokens(context.Background())
-	if err != nil {
+	var tokens []*oauthstore.OAuthToken
+	s := b.NewStore(t)
+	if err := again(func() (err error) { tokens, err = s.GetTokens(context.Background()); return err }); err != nil {
 		t.Fatal(err)
 	}
 	byUser := make(map[string]*oauthstore.OAuthToken)
@@ -99,9 +100,9 @@ func checkContributions(t *testing.T, b Backend) {
 			t.Errorf("user%d has no record", u)
 			continue
 		}
-		for s := range stores {
-			if merged, changed := (&oauthstore.Record{Token: *got}).Merge(contribution(s, u)); changed {
-				t.Errorf("user%d: the update of store %d is lost: got %+v, want %+v", u, s, got, merged)
+		for store := range stores {
+			if merged, changed := (&oauthstore.Record{Token: *got}).Merge(contribution(store, u)); changed {
+				t.Errorf("user%d: the update of store %d is lost: got %+v, want %+v", u, store, got, merged)
 			}
 		}
 	}
@@ -111,15 +112,16 @@ func checkContributions(t *testing.T, b Backend) {
 func read(t *testing.T, s Store, stop <-chan struct{}) {
 	ctx := context.Background()
 	for i := 0; !stopped(stop); i++ {
-		tokens, err := s.GetTokens(ctx)
-		if err != nil {
+		var tokens []*oauthstore.OAuthToken
+		if err := again(func() (err error) { tokens, err = s.GetTokens(ctx); return err }); err != nil {
 			t.Errorf("GetTokens: %v", err)
 		}
 		for _, token := range tokens {
 			whole(t, token)
 		}
-		token, err := s.FindToken(ctx, &oauthstore.OAuthToken{UserName: fmt.Sprint("user", i%users)})
-		if err != nil && !errors.Is(err, oauthstore.ErrTokenNotFound) {
+		var token *oauthstore.OAuthToken
+		partial := &oauthstore.OAuthToken{UserName: fmt.Sprint("user", i%users)}
+		if err := again(func() (err error) { token, err = s.FindToken(ctx, partial); return err }); err != nil && !errors.Is(err, oauthstore.ErrTokenNotFound) {
 			t.Errorf("FindToken: %v", err)
 		}
 		whole(t, token)
@@ -138,13 +140,13 @@ func comeAndGo(t *testing.T, s Store, i int, stop <-chan struct{}) {
 	ctx := context.Background()
 	for n := 0; n < 5 && !stopped(stop); n++ {
 		token := &oauthstore.OAuthToken{UserName: fmt.Sprint("guest", i), AccessToken: "a", Scope: "a", RefreshToken: "r"}
-		if err := s.SaveToken(ctx, token); err != nil {
+		if err := again(func() error { return s.SaveToken(ctx, token) }); err != nil {
 			t.Errorf("SaveToken: %v", err)
 		}
-		if _, err := s.FindTokenByID(ctx, token.ID); err != nil {
+		if err := again(func() error { _, err := s.FindTokenByID(ctx, token.ID); return err }); err != nil {
 			t.Errorf("FindTokenByID: %v", err)
 		}
-		if err := s.DeleteToken(ctx, token.ID); err != nil {
+		if err := again(func() error { return s.DeleteToken(ctx, token.ID) }); err != nil {
 			t.Errorf("DeleteToken: %v", err)
 		}
 	}

@@ -5,6 +5,7 @@ package enginetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -55,10 +56,7 @@ func audit(t *testing.T, b Backend) Audit {
 		if !strings.HasPrefix(name, "token") {
 			continue
 		}
-		rec, _, err := d.Get(context.Background(), name, engine.None)
-		if err != nil {
-			t.Fatalf("audit: Get(%s): %v", name, err)
-		}
+		rec := get(t, d, name)
 		if rec.Live() {
 			id, err := rec.Document.Get("id")
 			if err != nil {
@@ -67,11 +65,7 @@ func audit(t *testing.T, b Backend) Audit {
 			a.Stored = append(a.Stored, id)
 		}
 	}
-	index, _, err := d.Get(context.Background(), "index", engine.None)
-	if err != nil {
-		t.Fatalf("audit: Get(index): %v", err)
-	}
-	if index.Live() {
+	if index := get(t, d, "index"); index.Live() {
 		var entries []struct{ ID string }
 		if err := json.Unmarshal(index.Document["entries"], &entries); err != nil {
 			t.Fatal(err)
@@ -84,6 +78,27 @@ func audit(t *testing.T, b Backend) Audit {
 	slices.Sort(a.Listed)
 	a.Listed = slices.Compact(a.Listed)
 	return a
+}
+
+func get(t *testing.T, d engine.Driver, name string) (rec engine.Record) {
+	t.Helper()
+	if err := again(func() (err error) { rec, _, err = d.Get(context.Background(), name, engine.None); return err }); err != nil {
+		t.Fatalf("audit: Get(%s): %v", name, err)
+	}
+	return rec
+}
+
+// again calls do once more, up to twice, where the service gave no answer, as a caller may: the clients
+// here do not, and on a busy machine a connection breaks now and then.
+func again(do func() error) error {
+	err := do()
+	for range 2 {
+		if !errors.Is(err, oauthstore.ErrUnavailable) {
+			break
+		}
+		err = do()
+	}
+	return err
 }
 
 // checkListed fails unless every token secret is in the index.
