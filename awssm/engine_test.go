@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
@@ -26,7 +25,7 @@ func newBackend(t *testing.T, opts ...awssmtest.Option) backend {
 func (b backend) Control() *testserver.Control { return b.srv.Control }
 
 func (b backend) client() *sm.Client {
-	return b.srv.Client(func(o *sm.Options) { o.Retryer = aws.NopRetryer{} })
+	return b.srv.Client(func(o *sm.Options) { o.Retryer = noRetry() })
 }
 
 func (b backend) NewStore(t *testing.T) enginetest.Store {
