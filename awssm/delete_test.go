@@ -185,6 +185,16 @@ func TestFindTokenByID_readsAgainWhereTheSecretWasMadeAnewMeanwhile(t *testing.T
 	require.Equal(t, 2, calls)
 }
 
+func TestFindTokenByID_ofASecretThatIsDeletedAgainAndAgainIsErrTokenNotFound(t *testing.T) {
+	f := start(t)
+	f.save(f.store(), oauthstore.OAuthToken{ID: "alice", AccessToken: "a"})
+	// DescribeSecret always comes at a moment at which the secret is there again.
+	s := f.storeOver(&meddler{Client: f.Client, get: func(*sm.GetSecretValueInput, func() (*sm.GetSecretValueOutput, error)) (*sm.GetSecretValueOutput, error) {
+		return nil, &types.InvalidRequestException{Message: aws.String("You can't perform this operation on the secret because it was deleted.")}
+	}})
+	f.requireNone(s, "alice")
+}
+
 func TestFindTokenByID_ofASecretThatWaitsForDeletionNeedsNoPermissionToDescribeIt(t *testing.T) {
 	f := start(t)
 	s := f.store()

@@ -61,6 +61,8 @@ func (d *driver) Get(ctx context.Context, name string, after engine.Rev) (engine
 	switch {
 	case isNotFound(err):
 		return d.absent(ctx, name, after)
+	case isInvalidRequest(err) && saysDeleted(err): // and deleted again
+		return engine.Record{}, notThere, nil
 	case err != nil:
 		return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
 	}

@@ -91,6 +91,9 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (Recor
 			stamp(&tombstone, cur)
 		}
 		failure := s.remove(ctx, name, cur.rev, tombstone)
+		if errors.Is(failure, oauthstore.ErrAccessDenied) {
+			s.spare(ctx, name, cur, tombstone)
+		}
 		if failure == nil || final(failure) {
 			return tombstone, failure
 		}
@@ -110,6 +113,18 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (Recor
 		}
 		cur = next
 	}
+}
+
+// spare puts a record back over the tombstone of a delete that was then denied: who may write and not delete
+// must not have deleted by halves. It does its best; where the tombstone stays, the next delete finishes.
+func (s *Store) spare(ctx context.Context, name string, was state, tombstone Record) {
+	now, err := s.get(ctx, name, None)
+	if err != nil || now.rec.WriteID != tombstone.WriteID || !was.rec.Live() {
+		return
+	}
+	back := was.rec
+	stamp(&back, now)
+	_, _ = s.put(ctx, name, now.rev, back, 0)
 }
 
 // forget removes the index entries of deleted records: those that the record stood behind, and those

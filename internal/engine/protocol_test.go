@@ -113,8 +113,10 @@ func TestDelete_thatStoppedHalfWayIsFinishedByAnotherDelete(t *testing.T) {
 		m := newMemory()
 		m.tombstones = true
 		save(t, m.store(), under("x", "alice"))
-		m.on(destroy, xName, fails(oauthstore.ErrAccessDenied))
-		wantIs(t, m.store().DeleteToken(t.Context(), "x"), oauthstore.ErrAccessDenied)
+		for range 1 + maxFailures {
+			m.on(destroy, xName, fails(oauthstore.ErrUnavailable))
+		}
+		wantIs(t, m.store().DeleteToken(t.Context(), "x"), oauthstore.ErrUnavailable)
 		if _, err := m.store().FindTokenByID(t.Context(), "x"); !errors.Is(err, oauthstore.ErrTokenNotFound) {
 			t.Errorf("half-deleted: got error %v, want ErrTokenNotFound", err)
 		}
@@ -125,6 +127,44 @@ func TestDelete_thatStoppedHalfWayIsFinishedByAnotherDelete(t *testing.T) {
 			t.Errorf("%d of %d versions are destroyed, want all", s.destroyed, len(s.versions))
 		}
 		wantIs(t, m.store().DeleteToken(t.Context(), "x"), oauthstore.ErrTokenNotFound)
+	})
+}
+
+func TestDelete_thatIsDeniedLeavesTheToken(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		for _, denied := range []string{bury, destroy} {
+			m := newMemory()
+			m.tombstones = true
+			saved := save(t, m.store(), under("x", "alice"))
+			m.on(denied, xName, fails(oauthstore.ErrAccessDenied))
+			s := m.store()
+			wantIs(t, s.DeleteToken(t.Context(), "x"), oauthstore.ErrAccessDenied)
+			if got := find(t, s, oauthstore.OAuthToken{UserName: "alice"}); got.RefreshToken != saved.RefreshToken {
+				t.Errorf("%s denied: got refresh token %q, want %q", denied, got.RefreshToken, saved.RefreshToken)
+			}
+			m.wantConsistent(t)
+			remove(t, m.store(), "x")
+			m.wantIDs(t)
+			m.wantEntries(t, "x", 0)
+		}
+	})
+}
+
+// Whoever saves meanwhile finishes the delete, and then has a token of their own.
+func TestDelete_thatIsDeniedLeavesWhatOthersHaveSavedMeanwhile(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := newMemory()
+		m.tombstones = true
+		save(t, m.store(), under("x", "alice"))
+		m.on(destroy, xName, func(func() error) error {
+			save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "alice", RefreshToken: "second"})
+			return oauthstore.ErrAccessDenied
+		})
+		wantIs(t, m.store().DeleteToken(t.Context(), "x"), oauthstore.ErrAccessDenied)
+		if got := m.token(t, "x").RefreshToken; got != "second" {
+			t.Errorf("got refresh token %q, want the one that was saved meanwhile", got)
+		}
+		m.wantConsistent(t)
 	})
 }
 
