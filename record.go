@@ -28,6 +28,10 @@ type Record struct {
 	// Unknown holds the fields of the stored document that this version does not know. They are kept
 	// as they are.
 	Unknown map[string]json.RawMessage
+
+	// Incarnation tells the record from others that had its id before and were deleted: [NewRecord] makes
+	// it, at random, and the store keeps it beside the document. Empty where the store does not.
+	Incarnation string
 }
 
 // NewRecord returns the record that an insert of token makes, or an [*InvalidTokenError]: an insert
@@ -40,8 +44,7 @@ func NewRecord(token *OAuthToken) (*Record, error) {
 		return nil, &InvalidTokenError{Field: "RefreshToken", Reason: "is not set, nor are GrantToken and AccessToken: " +
 			"a new record needs one of them"}
 	}
-	r := &Record{Token: *token}
-	r.Token.read = nil
+	r := &Record{Token: *token.Detached(), Incarnation: RandomID()}
 	r.Token.Expiry = stored(token.Expiry)
 	return r, nil
 }
@@ -49,11 +52,12 @@ func NewRecord(token *OAuthToken) (*Record, error) {
 // Merge returns the record that saving token over r makes, and whether it differs from r. Neither r
 // nor token is changed.
 //
-// A field of token that is set replaces the stored one, unless the token was read from a store and
+// A field of token that is set replaces the stored one, unless the token was read under this id and
 // the field still is what was read: then someone else's newer value stays. A refresh token that the
 // record has had before does not come back. The id of r stays.
 func (r *Record) Merge(token *OAuthToken) (merged *Record, changed bool) {
-	m := &Record{Token: r.Token, Superseded: slices.Clone(r.Superseded), Unknown: maps.Clone(r.Unknown)}
+	m := *r
+	m.Superseded, m.Unknown = slices.Clone(r.Superseded), maps.Clone(r.Unknown)
 	changed = overlay(&m.Token, token, func(f textField) bool {
 		return f.name == "RefreshToken" && slices.Contains(r.Superseded, digest(*f.value))
 	})
@@ -61,20 +65,26 @@ func (r *Record) Merge(token *OAuthToken) (merged *Record, changed bool) {
 		m.Superseded = append([]string{digest(r.Token.RefreshToken)}, m.Superseded...)
 		m.Superseded = m.Superseded[:min(len(m.Superseded), maxSuperseded)]
 	}
-	return m, changed
+	return &m, changed
+}
+
+// Replaced reports whether token was read from another record than r: one that had the same id and has
+// since been deleted. An update must not bring it back by way of r: see [TokenUpdater].
+func (r *Record) Replaced(token *OAuthToken) bool {
+	return token.read != nil && token.read.ID == r.Token.ID &&
+		token.incarnation != "" && r.Incarnation != "" && token.incarnation != r.Incarnation
 }
 
 // Found returns the token as a store returns it to a caller who asked with partial (nil where they
 // asked by id): fields that partial sets are kept, the others are those of the record. The token
 // remembers what was read, for Merge.
 func (r *Record) Found(partial *OAuthToken) *OAuthToken {
-	read := r.Token
-	read.read = nil
+	read := *r.Token.Detached()
 	found := read
 	if partial != nil {
 		overlay(&found, partial, func(textField) bool { return false })
 	}
-	found.read = &read
+	found.read, found.incarnation = &read, r.Incarnation
 	return &found
 }
 
@@ -82,7 +92,7 @@ func (r *Record) Found(partial *OAuthToken) *OAuthToken {
 // changed one.
 func overlay(dst, src *OAuthToken, keep func(textField) bool) (changed bool) {
 	read := src.read
-	if read == nil {
+	if read == nil || read.ID != dst.ID {
 		read = &OAuthToken{}
 	}
 	to, was := dst.textFields(), read.textFields()

@@ -235,6 +235,44 @@ func TestRecord_Merge_sharesNothing(t *testing.T) {
 	assert.Len(t, r.Unknown, 1)
 }
 
+func TestRecord_Merge_aTokenReadUnderAnotherIDCountsAsWritten(t *testing.T) {
+	found := recordOf(t, secretive()).Found(nil)
+	found.ID = "other"
+	other := recordOf(t, oauthstore.OAuthToken{ID: "other", AccessToken: "a"})
+	merged, changed := other.Merge(found)
+	assert.True(t, changed)
+	assert.Equal(t, literal(*found), literal(merged.Token))
+}
+
+func TestRecord_Merge_aDetachedTokenCountsAsWritten(t *testing.T) {
+	mine, theirs := recordOf(t, secretive()), secretive()
+	theirs.AccessToken = "newer"
+	found := recordOf(t, theirs).Found(nil)
+	_, changed := mine.Merge(found)
+	assert.False(t, changed, "of a found token only what was changed since counts")
+	detached := found.Detached()
+	assert.Equal(t, literal(*found), literal(*detached))
+	merged, changed := mine.Merge(detached)
+	assert.True(t, changed)
+	assert.Equal(t, "newer", merged.Token.AccessToken)
+	_, changed = mine.Merge(found)
+	assert.False(t, changed, "Detached has changed the token that it was made from")
+}
+
+func TestRecord_Replaced(t *testing.T) {
+	first, second := recordOf(t, secretive()), recordOf(t, secretive())
+	found := first.Found(nil)
+	assert.False(t, first.Replaced(found))
+	assert.True(t, second.Replaced(found), "another record has taken the id")
+	merged, _ := first.Merge(&oauthstore.OAuthToken{Scope: "other"})
+	assert.False(t, merged.Replaced(found), "the record has changed and is still the same")
+	assert.False(t, second.Replaced(found.Detached()))
+	tok := secretive()
+	assert.False(t, second.Replaced(&tok), "a literal was read from nowhere")
+	found.ID = "other"
+	assert.False(t, recordOf(t, *found).Replaced(found), "it was read under another id")
+}
+
 func TestRecord_Found(t *testing.T) {
 	r := recordOf(t, secretive())
 	t.Run("is the record where nothing is set", func(t *testing.T) {

@@ -58,7 +58,8 @@ type TokenStore interface {
 // so that it does not bring back a token that was deleted while the provider was asked.
 type TokenUpdater interface {
 	// UpdateToken is SaveToken for records that exist; where there is none, or it vanishes before
-	// the write, it is ErrTokenNotFound and nothing is stored.
+	// the write, it is ErrTokenNotFound and nothing is stored. So it is where token was read from a record
+	// that was deleted, and another one now has its id.
 	UpdateToken(ctx context.Context, token *OAuthToken) error
 }
 

@@ -61,6 +61,17 @@ type OAuthToken struct {
 	// read is the token as a store returned it; what equals it was not set by the caller. Never
 	// changed once made, so that copies of a token may share it.
 	read *OAuthToken
+
+	// incarnation is that of the record that read was read from.
+	incarnation string
+}
+
+// Detached returns a copy of t that does not remember what a store returned: each of its fields that is
+// set counts in a save. It is for tokens that go from one store to another.
+func (t *OAuthToken) Detached() *OAuthToken {
+	c := *t
+	c.read, c.incarnation = nil, ""
+	return &c
 }
 
 // textField is one of the string fields of a token, by name.

@@ -82,7 +82,7 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.match(token)
-	if r == nil {
+	if r == nil || r.Replaced(token) {
 		return oauthstore.ErrTokenNotFound
 	}
 	return s.update(r, token)

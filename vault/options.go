@@ -60,8 +60,8 @@ func WithMaxVersions(n int) Option {
 	return func(c *config) { c.maxVersions, c.maxGiven = n, true }
 }
 
-// WithTimeout bounds each call to Vault, retries of the client included, where the caller's context
-// does not end sooner. Default 15 seconds.
+// WithTimeout bounds each step of a call, retries of the client included, where the caller's context does
+// not end sooner. Default 15 seconds, at most 2 minutes.
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }
@@ -96,8 +96,8 @@ func (c *config) check() error {
 		return bad("WithCustomMetadata", "%d entries, want at most %d", len(c.metadata), maxMetadata)
 	case c.maxVersions < 0:
 		return bad("WithMaxVersions", "%d, want 0 or more", c.maxVersions)
-	case c.timeout <= 0:
-		return bad("WithTimeout", "%v, want more than 0", c.timeout)
+	case c.timeout <= 0 || c.timeout > engine.MaxTimeout:
+		return bad("WithTimeout", "%v, want more than 0 and at most %v", c.timeout, engine.MaxTimeout)
 	}
 	for key, value := range c.metadata {
 		if !printable(key, maxMetadataKey) || !printable(value, maxMetadataValue) {

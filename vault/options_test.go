@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,11 +24,13 @@ func TestNew_refusesOptionsByName(t *testing.T) {
 		_, err := New(b.client(), o)
 		require.ErrorContains(t, err, option)
 	}
+	_, err := New(b.client(), WithTimeout(time.Hour))
+	require.ErrorContains(t, err, "WithTimeout")
 	for _, mount := range []string{"", "..", "a//b", "/..", "secret/*", "secret?x"} {
 		_, err := New(b.client(), WithMount(mount))
 		require.ErrorContains(t, err, "WithMount", mount)
 	}
-	_, err := New(b.client(), WithPrefix(strings.Repeat("é", 200)))
+	_, err = New(b.client(), WithPrefix(strings.Repeat("é", 200)))
 	require.ErrorContains(t, err, "WithPrefix")
 	_, err = New(nil)
 	require.ErrorContains(t, err, "client")

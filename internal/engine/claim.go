@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -16,6 +15,7 @@ type claim struct {
 	entry  entry
 	named  bool     // the caller gave the id: another record of the user is a conflict, not the answer
 	vacant bool     // there is no record under the id yet
+	met    bool     // the id is that of another insert under way, as the index has it
 	drop   []string // nonces of entries that the record has stood behind and no longer does
 
 	siblings bool            // found: other records may have the same user name
@@ -53,8 +53,11 @@ func (c *claim) make(ctx context.Context) error {
 
 // change adds the entry, replacing those that are no longer needed.
 func (c *claim) change(ctx context.Context, entries []entry) ([]entry, error) {
-	if time.Since(c.lookup.begin) > maxInsert {
+	if elapsed(c.lookup.begin) > maxInsert {
 		return nil, errAgain // what was looked up may no longer be so
+	}
+	if c.met && !slices.ContainsFunc(entries, c.isTwin) {
+		return nil, errAgain // the other insert came to nothing
 	}
 	for _, e := range entries {
 		if c.overlooked(e) {
@@ -78,6 +81,11 @@ func (c *claim) change(ctx context.Context, entries []entry) ([]entry, error) {
 			e.ID == c.entry.ID && (slices.Contains(c.drop, e.Nonce) || c.vacant && !e.pending())
 	})
 	return append(entries, c.entry), nil
+}
+
+// isTwin reports whether e is for the same record as the claim.
+func (c *claim) isTwin(e entry) bool {
+	return e.ID == c.entry.ID && e.User == c.entry.User && e.Client == c.entry.Client
 }
 
 // isSibling reports whether e is of another record of the same user.

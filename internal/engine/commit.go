@@ -24,7 +24,7 @@ func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
 	change func(cur state, failure error) (*Record, error)) (after state, try int, err error) {
 	var mine []string // the write ids of this call
 	var failure error
-	var p patience
+	p := patience{window: s.driver.Limits().Window}
 	unsure := false
 	defer func() {
 		if err != nil && unsure {
@@ -128,6 +128,7 @@ func final(err error) bool {
 const (
 	maxConflicts  = 24
 	maxFailures   = 2
+	maxThrottles  = 4               // where the service's limit has a window that is worth waiting for
 	maxBlocked    = 2 * time.Minute // below maxInsert; a forced deletion of a secret in AWS ends within seconds
 	conflictPause = 10 * time.Millisecond
 	failurePause  = 100 * time.Millisecond
@@ -136,8 +137,9 @@ const (
 
 // patience counts the failures of one call.
 type patience struct {
-	conflicts, failures, blocks int
-	start                       time.Time
+	window                                 time.Duration // see [Limits]
+	conflicts, failures, throttles, blocks int
+	start                                  time.Time
 }
 
 // giveUp, as the answer of take, is no more tries.
@@ -151,7 +153,10 @@ func (p *patience) take(err error) time.Duration {
 	switch {
 	case errors.Is(err, ErrBlocked):
 		p.blocks++
-		return next(time.Since(p.start) < maxBlocked, failurePause, p.blocks)
+		return next(elapsed(p.start) < maxBlocked, failurePause, p.blocks)
+	case errors.Is(err, oauthstore.ErrThrottled) && p.window > 0:
+		p.throttles++
+		return next(p.throttles <= maxThrottles, p.window, p.throttles)
 	case errors.Is(err, ErrConflict):
 		p.conflicts++
 		return next(p.conflicts < maxConflicts, conflictPause, p.conflicts)

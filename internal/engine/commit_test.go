@@ -190,3 +190,21 @@ func TestSave_thatChangesNothingWritesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A service that takes two writes a second, and a client that does not try again.
+func TestPatience_aLimitWithAWindowIsWaitedFor(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Window = time.Second
+		for range maxThrottles {
+			m.on(put, xName, fails(oauthstore.ErrThrottled))
+		}
+		save(t, m.store(), under("x", "alice"))
+		for range maxThrottles + 1 {
+			m.on(put, xName, fails(oauthstore.ErrThrottled))
+		}
+		wantIs(t, m.store().SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "x", Scope: "s"}), oauthstore.ErrThrottled)
+		m.wantRulesUsed(t)
+		m.wantConsistent(t)
+	})
+}

@@ -36,7 +36,7 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := s.entries(ctx, true)
+	entries, err := s.newestEntries(ctx)
 	if err != nil {
 		return err
 	}
@@ -69,47 +69,52 @@ func (s *Store) destroy(ctx context.Context, id string) (gone, error) {
 		return gone{}, err
 	}
 	defer unlock()
-	cur, err := s.get(ctx, name, None)
+	cur, err := s.read(ctx, name)
 	if err != nil {
 		return gone{}, err
 	}
 	if !cur.rec.Live() && !cur.rec.Deleted {
 		return gone{id: id, at: time.Now()}, oauthstore.ErrTokenNotFound
 	}
-	last, err := s.destroyState(ctx, name, cur)
-	return gone{id: id, nonces: append(last.Claims, last.Incarnation), at: time.Now()}, err
+	nonces, err := s.destroyState(ctx, name, cur)
+	return gone{id: id, nonces: nonces, at: time.Now()}, err
 }
 
-// destroyState removes what cur is, or what has become of it, and returns the header of what it
-// removed. A tombstone on top means that a delete stopped half-way; it is finished.
-func (s *Store) destroyState(ctx context.Context, name string, cur state) (Record, error) {
-	var p patience
+// destroyState removes what cur is, or what has become of it, and returns the nonces of all that it has met.
+//
+// A tombstone of another delete means that it stopped half-way, or is at it; this one puts its own on top, so
+// that the other cannot take its own back any more.
+func (s *Store) destroyState(ctx context.Context, name string, cur state) (nonces []string, err error) {
+	p := patience{window: s.driver.Limits().Window}
+	mine := ""
 	for {
+		nonces = append(nonces, append(cur.rec.Claims, cur.rec.Incarnation)...)
 		tombstone := cur.rec
-		if !tombstone.Deleted {
+		if mine == "" || cur.rec.WriteID != mine {
 			tombstone.Deleted, tombstone.Document = true, nil
 			stamp(&tombstone, cur)
+			mine = tombstone.WriteID
 		}
 		failure := s.remove(ctx, name, cur.rev, tombstone)
 		if errors.Is(failure, oauthstore.ErrAccessDenied) {
 			s.spare(ctx, name, cur, tombstone)
 		}
 		if failure == nil || final(failure) {
-			return tombstone, failure
+			return nonces, failure
 		}
 		pause := p.take(failure)
 		if err := wait(ctx, pause); err != nil {
-			return tombstone, err
+			return nonces, err
 		}
 		next, err := s.get(ctx, name, superseded(cur, failure))
 		if err != nil {
-			return tombstone, err
+			return nonces, err
 		}
 		if !next.rec.Live() && !next.rec.Deleted {
-			return tombstone, nil
+			return nonces, nil
 		}
 		if pause == giveUp {
-			return tombstone, s.tired(name, failure)
+			return nonces, s.tired(name, failure)
 		}
 		cur = next
 	}
@@ -139,7 +144,7 @@ func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
 	}
 	obsolete := func(e entry) bool {
 		g, ok := byID[e.ID]
-		return ok && (slices.Contains(g.nonces, e.Nonce) || !e.pending() && time.Since(g.at) < maxInsert)
+		return ok && (slices.Contains(g.nonces, e.Nonce) || !e.pending() && elapsed(g.at) < maxInsert)
 	}
 	if entries, err := s.entries(ctx, false); err != nil || !slices.ContainsFunc(entries, obsolete) {
 		// The cached index is older than the record.

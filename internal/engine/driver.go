@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // A Driver is one secret manager, reduced to what the engine cannot do without.
@@ -50,8 +51,19 @@ type Driver interface {
 // A ManyGetter is a Driver that reads many secrets in fewer calls.
 type ManyGetter interface {
 	// GetMany calls yield once for each of the names, of which there are at most Limits.Batch, in any
-	// order and never twice at a time, with what Get would return.
+	// order and never twice at a time, with what Get would return, or with ErrAlone.
 	GetMany(ctx context.Context, names []string, yield func(name string, rec Record, rev Rev, err error))
+}
+
+// ErrAlone is GetMany's answer for a name that has to be read by itself, with Get.
+var ErrAlone = errors.New("not to be read with others")
+
+// A Prober is a Driver whose Get may miss a secret that was just made, since the service's plain reads lag
+// behind, and that has a way of reading which does not.
+type Prober interface {
+	// Probe is Get by that way. The engine asks it where a miss would be believed: in a find and a
+	// delete, and for the index before all tokens are deleted. A save's own write finds out.
+	Probe(ctx context.Context, name string) (Record, Rev, error)
 }
 
 // A Rev is a revision of a secret, opaque to the engine.
@@ -69,6 +81,10 @@ type Limits struct {
 	Value    int // bytes in one version
 	Parallel int // calls at a time for reads of many
 	Batch    int // names in one GetMany
+
+	// Window is the time over which the service counts writes to one secret, where its client does not itself
+	// wait for that long before it says that a write was throttled.
+	Window time.Duration
 }
 
 // How a write can fail other than for good.

@@ -40,6 +40,9 @@ func (f *Fault) Error() string {
 // GoString is Error in quotes, so that %#v does not walk through the service's error.
 func (f *Fault) GoString() string { return fmt.Sprintf("%q", f.Error()) }
 
+// MarshalText makes the text of it for encoders too, which would otherwise walk through the service's error.
+func (f *Fault) MarshalText() ([]byte, error) { return []byte(f.Error()), nil }
+
 // Unwrap returns class and cause.
 func (f *Fault) Unwrap() []error {
 	if f.Class == nil {

@@ -23,17 +23,21 @@ func hint(token string) string {
 // A lookup finds the record that a token points at. It remembers all that it has read.
 type lookup struct {
 	store  *Store
-	token  *oauthstore.OAuthToken
+	token  *oauthstore.OAuthToken // not the caller's own: a claim may look at it after the caller has gone
 	loaded map[string]*found
+	broken map[string]bool // ids of records that cannot be read
 	begin  time.Time
 
 	// forSave lets a miss in the cached index count: a save that inserts writes the index, and is
 	// refused if the cached one was old.
 	forSave bool
+
+	updateOnly bool // no record is to be made, nor one that has taken another's place to be changed
 }
 
 func (s *Store) newLookup(token *oauthstore.OAuthToken, forSave bool) *lookup {
-	return &lookup{store: s, token: token, loaded: make(map[string]*found), begin: time.Now(), forSave: forSave}
+	own := *token
+	return &lookup{store: s, token: &own, loaded: make(map[string]*found), broken: make(map[string]bool), begin: time.Now(), forSave: forSave}
 }
 
 // resolve returns the record, nil if there is none.
@@ -59,7 +63,11 @@ func (l *lookup) load(ctx context.Context, id string) (*found, error) {
 	if f, ok := l.loaded[id]; ok {
 		return f, nil
 	}
-	f, err := l.store.load(ctx, id)
+	read := l.store.look
+	if l.forSave {
+		read = l.store.load
+	}
+	f, err := read(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +190,10 @@ func (l *lookup) byIndex(ctx context.Context, fits func(entry) bool) (*found, er
 
 // best reports whether no record that the cached index lacks can be a better match than f.
 func (l *lookup) best(f *found) bool {
-	return oauthstore.RuleFor(l.token) != oauthstore.RuleUserName || l.sure(f)
+	if oauthstore.RuleFor(l.token) == oauthstore.RuleUserName {
+		return l.sure(f)
+	}
+	return l.settles(f)
 }
 
 func (l *lookup) byEntries(ctx context.Context, fresh bool, fits func(entry) bool) (*found, error) {
@@ -191,13 +202,29 @@ func (l *lookup) byEntries(ctx context.Context, fresh bool, fits func(entry) boo
 		return nil, err
 	}
 	fitting := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return !fits(e) })
-	if err := l.loadAll(ctx, ids(fitting)); err != nil {
+	err = l.loadAll(ctx, ids(fitting))
+	match := l.match()
+	if isCorrupt(err) && oauthstore.RuleFor(l.token) != oauthstore.RuleUserName && (match != nil || l.forSave) {
+		l.passOver(fitting)
+		return match, nil
+	}
+	if err != nil {
 		return nil, err
 	}
-	return l.match(), nil
+	return match, nil
 }
 
-// knows reports whether the record under id was read.
+// passOver takes note of the records that cannot be read, among those that were to be: they stand in the way
+// of nobody's token but their own.
+func (l *lookup) passOver(entries []entry) {
+	for _, e := range entries {
+		if l.loaded[e.ID] == nil {
+			l.broken[e.ID] = true
+		}
+	}
+}
+
+// knows reports whether the record under id was read, as far as it can be.
 func (l *lookup) knows(id string) bool {
-	return l.loaded[id] != nil
+	return l.loaded[id] != nil || l.broken[id]
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -41,7 +42,41 @@ type entry struct {
 	Grant   string `json:"g,omitempty"`
 	Refresh string `json:"r,omitempty"`
 	Access  string `json:"a,omitempty"`
+
+	rest map[string]json.RawMessage // fields of later versions, kept as they are
 }
+
+// known is an entry without what is not known of it.
+type known entry
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *entry) UnmarshalJSON(b []byte) error {
+	if err := json.Unmarshal(b, (*known)(e)); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, &e.rest); err != nil {
+		return err
+	}
+	for _, name := range entryFields {
+		delete(e.rest, name)
+	}
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (e entry) MarshalJSON() ([]byte, error) {
+	b, err := json.Marshal(known(e))
+	if err != nil || len(e.rest) == 0 {
+		return b, err
+	}
+	all := maps.Clone(e.rest)
+	if err := json.Unmarshal(b, &all); err != nil {
+		return nil, err
+	}
+	return json.Marshal(all)
+}
+
+var entryFields = []string{"id", "u", "c", "n", "t", "g", "r", "a"}
 
 func newEntry(t *oauthstore.OAuthToken) entry {
 	return entry{
@@ -52,6 +87,12 @@ func newEntry(t *oauthstore.OAuthToken) entry {
 }
 
 func timestamp(t time.Time) string { return strconv.FormatInt(t.Unix(), 36) }
+
+// elapsed is how long ago t was, by the clock of the day too: a function that was frozen between two calls
+// has a monotonic clock that stood still.
+func elapsed(t time.Time) time.Duration {
+	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
+}
 
 // pending reports whether the write that e was made for may still come, if it has not.
 func (e entry) pending() bool { return e.age() < grace }
@@ -91,7 +132,7 @@ const maxIndexAge = time.Minute
 func (c *indexCache) cached() (state, []entry, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state, c.entries, !c.at.IsZero() && time.Since(c.at) < maxIndexAge
+	return c.state, c.entries, !c.at.IsZero() && elapsed(c.at) < maxIndexAge
 }
 
 // keep remembers the index and returns what is to be believed: a read that shows an older index than
@@ -117,16 +158,34 @@ func (s *Store) readIndex(ctx context.Context, fresh bool) (state, []entry, erro
 	if st, entries, ok := s.index.cached(); ok && !fresh {
 		return st, entries, nil
 	}
-	st, err := s.get(ctx, indexName, None)
+	st, err := s.read(ctx, indexName)
 	if err != nil {
 		return state{}, nil, err
 	}
-	entries, err := s.decodeIndex(st.rec)
+	return s.keepIndex(st)
+}
+
+// keepIndex remembers an index that was read, and returns the one to be believed.
+func (s *Store) keepIndex(st state) (state, []entry, error) {
+	entries, _, err := s.decodeIndex(st.rec)
 	if err != nil {
 		return state{}, nil, err
 	}
 	st, entries = s.index.keep(st, entries)
 	return st, entries, nil
+}
+
+// newestEntries is entries for those who must not miss one, at the cost of the driver's Probe.
+func (s *Store) newestEntries(ctx context.Context) ([]entry, error) {
+	st, _, err := s.readIndex(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	if st, err = s.probe(ctx, indexName, st); err != nil {
+		return nil, err
+	}
+	_, entries, err := s.keepIndex(st)
+	return entries, err
 }
 
 var errUnchanged = errors.New("the index stays as it is")
@@ -138,44 +197,49 @@ const (
 	pagesField   = "pages"
 )
 
-func (s *Store) decodeIndex(r Record) ([]entry, error) {
+// decodeIndex returns the entries and, as they are, the fields beside them that this version does not know.
+func (s *Store) decodeIndex(r Record) ([]entry, codec.Document, error) {
 	if !r.Live() {
-		return nil, nil
+		return nil, nil, nil
 	}
 	secret := s.driver.FullName(indexName)
 	d := r.Document
 	if sealer, ok := s.codec.(codec.Sealer); ok {
 		var err error
 		if d, err = sealer.Open(secret, d); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	corrupt := func(reason string) error {
-		return &oauthstore.CorruptRecordError{Secret: secret, Reason: reason}
+	corrupt := func(reason string) ([]entry, codec.Document, error) {
+		return nil, nil, &oauthstore.CorruptRecordError{Secret: secret, Reason: reason}
 	}
 	if err := codec.CheckFormat(d); err != nil {
-		return nil, corrupt(err.Error())
+		return corrupt(err.Error())
 	}
 	if _, ok := d[pagesField]; ok {
-		return nil, corrupt("the index has pages: a newer version of the library wrote it")
+		return corrupt("the index has pages: a newer version of the library wrote it")
 	}
 	var entries []entry
 	if err := json.Unmarshal(d[entriesField], &entries); err != nil {
-		return nil, corrupt("not a list of entries")
+		return corrupt("not a list of entries")
 	}
 	if slices.ContainsFunc(entries, func(e entry) bool { return e.ID == "" }) {
-		return nil, corrupt("an entry without id")
+		return corrupt("an entry without id")
 	}
-	return entries, nil
+	rest := maps.Clone(d)
+	delete(rest, entriesField)
+	return entries, rest, nil
 }
 
-func (s *Store) encodeIndex(cur Record, entries []entry) (*Record, error) {
+func (s *Store) encodeIndex(cur Record, entries []entry, rest codec.Document) (*Record, error) {
 	slices.SortFunc(entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.At, b.At)) })
 	list, err := json.Marshal(append([]entry{}, entries...)) // [], not null, where empty
 	if err != nil {
 		return nil, err
 	}
-	d := codec.Document{entriesField: list}
+	d := make(codec.Document, len(rest)+2)
+	maps.Copy(d, rest)
+	d[entriesField] = list
 	codec.SetFormat(d)
 	if sealer, ok := s.codec.(codec.Sealer); ok {
 		if d, err = sealer.Seal(s.driver.FullName(indexName), d); err != nil {

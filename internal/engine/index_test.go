@@ -664,3 +664,109 @@ func TestDeleteTokens_deletesAllThatItCan(t *testing.T) {
 		}
 	})
 }
+
+// Another process has deleted the record that the cached index lists.
+func TestCache_aGeneratedIDIsTheDerivedOneWhateverIsCached(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		s := m.store()
+		save(t, s, under("chosen", "alice"))
+		remove(t, m.store(), "chosen")
+		if got := save(t, s, oauthstore.OAuthToken{UserName: "alice", RefreshToken: "r"}); got.ID != oauthstore.DerivedID("alice", "") {
+			t.Errorf("got the id %q, want the derived one", got.ID)
+		}
+	})
+}
+
+func TestCache_makesNoSecondRecordOfAUser(t *testing.T) {
+	meanwhile := map[string]func(t *testing.T, other *Store) *oauthstore.OAuthToken{
+		"renamed": func(t *testing.T, other *Store) *oauthstore.OAuthToken {
+			save(t, other, oauthstore.OAuthToken{ID: "x", UserName: "bob"})
+			return save(t, other, oauthstore.OAuthToken{UserName: "alice", ClientID: "c", RefreshToken: "r1"})
+		},
+		"deleted": func(t *testing.T, other *Store) *oauthstore.OAuthToken {
+			remove(t, other, "x")
+			return save(t, other, oauthstore.OAuthToken{UserName: "alice", ClientID: "c", RefreshToken: "r1"})
+		},
+	}
+	for name, inserted := range meanwhile {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T) {
+				m := newMemory()
+				save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "alice", ClientID: "d", RefreshToken: "r0"})
+				time.Sleep(grace + time.Second)
+				s := m.store()
+				wantFoundAll(t, s, 1)
+				first := inserted(t, m.store())
+				if got := save(t, s, oauthstore.OAuthToken{UserName: "alice", RefreshToken: "r2"}); got.ID != first.ID {
+					t.Errorf("saved under the id %q, want %q, where the user's token is", got.ID, first.ID)
+				}
+				m.wantConsistent(t)
+			})
+		})
+	}
+}
+
+func wantFoundAll(t *testing.T, s *Store, n int) {
+	t.Helper()
+	if tokens, err := s.GetTokens(t.Context()); err != nil || len(tokens) != n {
+		t.Fatalf("GetTokens: got %d tokens and error %v, want %d", len(tokens), err, n)
+	}
+}
+
+// The cached index makes the save start over, and it must not start from there again.
+func TestCache_thatIsOldDoesNotKeepASaveStartingOver(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		s := m.store()
+		save(t, s, oauthstore.OAuthToken{ID: "b", UserName: "alice", ClientID: "d", RefreshToken: "r1"})
+		save(t, s, oauthstore.OAuthToken{ID: "b", UserName: "bob"})
+		save(t, s, oauthstore.OAuthToken{ID: "a", UserName: "alice", ClientID: "d", RefreshToken: "r2"})
+		wantNoError(t, m.store().DeleteTokens(t.Context()))
+		begin := time.Now()
+		save(t, s, oauthstore.OAuthToken{UserName: "alice", ClientID: "d", RefreshToken: "r3"})
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("took %v, though nobody else was writing", took)
+		}
+	})
+}
+
+func TestSiblings_aRecordThatTookLongToStoreFindsOutByItself(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		derived := oauthstore.DerivedID("alice", "")
+		stores := m.stopAt(put, encodeID(derived))
+		saved := saving(t, m.store(), oauthstore.OAuthToken{UserName: "alice", ClientID: "c1", RefreshToken: "r1"})
+		stores.wait()
+		time.Sleep(maxRename + time.Second)
+		save(t, m.store(), oauthstore.OAuthToken{ID: "z", UserName: "alice", RefreshToken: "r2"})
+		stores.goOn()
+		wantNoError(t, saved())
+		for _, client := range []string{"", "c3"} {
+			if got := find(t, m.store(), oauthstore.OAuthToken{UserName: "alice", ClientID: client}); got.ID != "z" {
+				t.Errorf("client %q: found %v, want the one without a client", client, got)
+			}
+		}
+		m.wantConsistent(t)
+	})
+}
+
+// A later version of the library may write more than this one knows.
+func TestIndex_unknownFieldsStay(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		e := m.entriesOf(t, "x")[0]
+		list := `[{"id":"x","u":"alice","n":"` + e.Nonce + `","t":"` + e.At + `","later":["1"]}]`
+		d := codec.Document{entriesField: json.RawMessage(list), "later": json.RawMessage(`"2"`)}
+		codec.SetFormat(d)
+		m.overwrite(t, indexName, d)
+		save(t, m.store(), under("y", "bob"))
+		got := string(m.bytes(indexName))
+		for _, want := range []string{`"later":["1"]`, `"later":"2"`} {
+			if !strings.Contains(got, want) {
+				t.Errorf("the index has lost %s: %s", want, got)
+			}
+		}
+		m.wantConsistent(t)
+	})
+}

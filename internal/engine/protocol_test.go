@@ -363,3 +363,33 @@ func TestSave_ofAUserWhoseRecordIsRenamedMeanwhileInserts(t *testing.T) {
 		}
 	})
 }
+
+// The delete that was denied would have taken its tombstone back.
+func TestDelete_thatFinishesAnotherKeepsThatFromTakingItBack(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := newMemory()
+		m.tombstones = true
+		save(t, m.store(), under("x", "alice"))
+		m.on(destroy, xName, fails(oauthstore.ErrAccessDenied))
+		spares := m.stopAt(put, xName)
+		denied := deleting(t, m.store(), "x")
+		spares.wait()
+		remove(t, m.store(), "x")
+		spares.goOn()
+		wantIs(t, denied(), oauthstore.ErrAccessDenied)
+		m.wantIDs(t)
+		m.wantEntries(t, "x", 0)
+	})
+}
+
+func TestDelete_takesTheEntriesOfAllThatItMet(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		m.before(deletions(m)[0], xName, func() { save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "bob"}) })
+		remove(t, m.store(), "x")
+		if m.tombstones { // Secrets Manager deletes whatever is newest, and tells nobody what that was
+			m.wantEntries(t, "x", 0)
+			save(t, m.store(), under("y", "bob"))
+		}
+	})
+}

@@ -123,7 +123,7 @@ func (s *Store) writeWaiting(ctx context.Context) {
 // err is the failure of the write.
 func (s *Store) writeBatch(ctx context.Context, batch []*change) (outcomes []error, err error) {
 	outcomes, err = s.writeBatchOn(ctx, batch, false)
-	if slices.ContainsFunc(outcomes, isConflict) {
+	if slices.ContainsFunc(outcomes, isRefusal) {
 		// Nobody is refused because of what the cached index says. Those who were not are through; to
 		// apply a change again does nothing.
 		return s.writeBatchOn(ctx, batch, true)
@@ -131,9 +131,10 @@ func (s *Store) writeBatch(ctx context.Context, batch []*change) (outcomes []err
 	return outcomes, err
 }
 
-func isConflict(err error) bool {
+// isRefusal reports whether a change was refused because of other entries.
+func isRefusal(err error) bool {
 	var conflict *oauthstore.ConflictError
-	return errors.As(err, &conflict)
+	return errors.As(err, &conflict) || errors.Is(err, errAgain)
 }
 
 // writeBatchOn does it on the cached index, or on one read for the purpose.
@@ -145,25 +146,18 @@ func (s *Store) writeBatchOn(ctx context.Context, batch []*change, fresh bool) (
 	}
 	var tries [][]error // the outcomes of each try
 	after, try, err := s.commit(ctx, indexName, cur, tidies(batch), func(cur state, _ error) (*Record, error) {
-		entries, err := s.decodeIndex(cur.rec)
+		entries, rest, err := s.decodeIndex(cur.rec)
 		if err != nil {
 			return nil, err
 		}
 		// Remembered also where nothing is written: whoever starts over then starts from here.
 		s.index.keep(cur, entries)
-		outcomes = make([]error, len(batch))
-		changed := false
-		for i, c := range batch {
-			var next []entry
-			if next, outcomes[i] = c.apply(slices.Clone(entries)); outcomes[i] == nil {
-				entries, changed = next, true
-			}
+		encode := func(entries []entry) (*Record, error) { return s.encodeIndex(cur.rec, entries, rest) }
+		var next *Record
+		if next, outcomes, err = applyAll(entries, batch, encode); next != nil {
+			tries = append(tries, outcomes)
 		}
-		if !changed {
-			return nil, nil
-		}
-		tries = append(tries, outcomes)
-		return s.encodeIndex(cur.rec, entries)
+		return next, err
 	})
 	if err != nil {
 		return outcomes, err
@@ -171,12 +165,41 @@ func (s *Store) writeBatchOn(ctx context.Context, batch []*change, fresh bool) (
 	if try >= 0 {
 		outcomes = tries[try] // it need not be the last: an earlier one may have come late
 	}
-	entries, err := s.decodeIndex(after.rec)
-	if err != nil {
-		return outcomes, err
+	_, _, err = s.keepIndex(after)
+	return outcomes, err
+}
+
+// applyAll applies the changes and returns the index that they make, nil where none has anything to write. Where
+// that is too large, the changes that make it so fail, and the others do not.
+func applyAll(entries []entry, batch []*change, encode func([]entry) (*Record, error)) (*Record, []error, error) {
+	next, outcomes, err := applyEach(entries, batch, encode, func([]entry) error { return nil })
+	if !errors.Is(err, oauthstore.ErrRecordTooLarge) {
+		return next, outcomes, err
 	}
-	s.index.keep(after, entries)
-	return outcomes, nil
+	return applyEach(entries, batch, encode, func(changed []entry) error {
+		_, err := encode(changed)
+		return err
+	})
+}
+
+// applyEach applies the changes, one upon the other, but for those of which the outcome does not fit.
+func applyEach(entries []entry, batch []*change, encode func([]entry) (*Record, error), fits func([]entry) error) (*Record, []error, error) {
+	outcomes := make([]error, len(batch))
+	changed := false
+	for i, c := range batch {
+		next, err := c.apply(slices.Clone(entries))
+		if err == nil && len(next) >= len(entries) { // what makes it shorter is in nobody's way
+			err = fits(next)
+		}
+		if outcomes[i] = err; err == nil {
+			entries, changed = next, true
+		}
+	}
+	if !changed {
+		return nil, outcomes, nil
+	}
+	next, err := encode(entries)
+	return next, outcomes, err
 }
 
 // tidies adds up what the changes may remove.

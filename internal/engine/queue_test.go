@@ -342,3 +342,57 @@ func TestTimeout_aServiceThatDoesNotAnswerIsUnavailable(t *testing.T) {
 		}
 	})
 }
+
+func TestQueue_aChangeThatIsTooLargeFailsAlone(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		s := m.store()
+		save(t, s, under("old", "old"))
+		first := m.stopAt(put, indexName)
+		leader := saving(t, s, under("leader", "leader"))
+		first.wait()
+		large := saving(t, s, oauthstore.OAuthToken{ID: "large", UserName: strings.Repeat("n", m.limits.Value-1024-150), AccessToken: "a"})
+		small := saving(t, s, under("small", "small"))
+		deleted := deleting(t, s, "old")
+		settle()
+		first.goOn()
+		wantNoError(t, leader())
+		wantIs(t, large(), oauthstore.ErrRecordTooLarge)
+		wantNoError(t, small())
+		wantNoError(t, deleted())
+		m.wantIDs(t, "leader", "small")
+		m.wantEntries(t, "old", 0)
+		m.wantConsistent(t)
+	})
+}
+
+// The race detector sees it where this is not so.
+func TestQueue_aWaiterThatHasLeftKeepsItsToken(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		s := m.store()
+		save(t, s, under("seed", "seed"))
+		first := m.stopAt(put, indexName)
+		leader := saving(t, s, under("leader", "leader"))
+		first.wait()
+		second := m.stopAt(put, indexName)
+		next := saving(t, s, under("next", "next"))
+		settle()
+		ctx, cancel := context.WithCancel(t.Context())
+		token := &oauthstore.OAuthToken{UserName: "waits", RefreshToken: "r"}
+		left := start(func() error { return s.SaveToken(ctx, token) })
+		settle()
+		first.goOn()
+		wantNoError(t, leader())
+		second.wait() // the next write, which takes the waiter's change along
+		cancel()
+		wantIs(t, left(), context.Canceled)
+		save(t, m.store(), under("other", "other")) // so that the changes are applied again
+		second.goOn()
+		for range 1000 {
+			token.UserName, token.ClientID = "another use", "of it"
+		}
+		wantNoError(t, next())
+		m.wantConsistent(t)
+	})
+}

@@ -37,7 +37,11 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 // save starts over as long as others keep changing what the token points at.
 func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert bool) error {
 	for p := (patience{}); ; {
-		err := s.saveOnce(ctx, token, insert)
+		stored, err := s.saveOnce(ctx, token, insert)
+		if err == nil {
+			*token = *stored
+			return nil
+		}
 		if !errors.Is(err, errAgain) {
 			return err
 		}
@@ -51,8 +55,10 @@ func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert b
 	}
 }
 
-func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, insert bool) error {
+// saveOnce returns the token as it is now stored.
+func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, insert bool) (*oauthstore.OAuthToken, error) {
 	l := s.newLookup(token, insert)
+	l.updateOnly = !insert
 	f, err := l.resolve(ctx)
 	if _, invalid := oauthstore.NewRecord(token); err == nil && f == nil && invalid != nil && l.forSave {
 		// No insert comes of this that would find out that the cached index is old.
@@ -61,13 +67,13 @@ func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, inse
 	}
 	switch {
 	case err != nil:
-		return asInvalid(err)
+		return nil, asInvalid(err)
 	case f != nil:
 		return s.update(ctx, l, f)
 	case insert:
 		return s.insert(ctx, l)
 	default:
-		return oauthstore.ErrTokenNotFound
+		return nil, oauthstore.ErrTokenNotFound
 	}
 }
 
@@ -82,15 +88,15 @@ func asInvalid(err error) error {
 }
 
 // update merges the token into the record f.
-func (s *Store) update(ctx context.Context, l *lookup, f *found) error {
+func (s *Store) update(ctx context.Context, l *lookup, f *found) (*oauthstore.OAuthToken, error) {
 	unlock, waited, err := s.locks.lock(ctx, f.name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unlock()
 	if waited {
 		if f, err = s.load(ctx, f.id); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	u := updating{store: s, lookup: l, id: f.id, name: f.name}
@@ -102,15 +108,14 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found) error {
 		if errors.Is(err, errAgain) || refused(err) { // nothing was stored, or the record has gone on without it
 			u.withdraw(ctx, "")
 		}
-		return err
+		return nil, err
 	case try < 0:
 		u.withdraw(ctx, "")
-		*l.token = *u.unchanged.Found(nil)
+		return u.unchanged.Found(nil), nil
 	default:
 		u.withdraw(ctx, u.tries[try].claim)
-		*l.token = *u.tries[try].merged.Found(nil)
+		return u.tries[try].merged.Found(nil), nil
 	}
-	return nil
 }
 
 // updating is one update, over its attempts.
@@ -137,9 +142,12 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 		return nil, err
 	}
 	token := u.lookup.token
-	if f.record == nil || oauthstore.RuleFor(token) == oauthstore.RuleUserName &&
-		oauthstore.Match(token, []*oauthstore.OAuthToken{&f.record.Token}) == nil {
-		return nil, errAgain // deleted, or now another user's
+	switch {
+	case f.record == nil, oauthstore.RuleFor(token) != oauthstore.RuleID &&
+		oauthstore.Match(token, []*oauthstore.OAuthToken{&f.record.Token}) == nil:
+		return nil, errAgain // deleted, or no longer what the token points at
+	case u.lookup.updateOnly && f.record.Replaced(token):
+		return nil, oauthstore.ErrTokenNotFound
 	}
 	merged, changed := f.record.Merge(token)
 	if !changed {
@@ -214,45 +222,54 @@ func (s *Store) encode(name string, r *oauthstore.Record, next *Record) (*Record
 // insert makes a new record for the lookup's token: index first, secret second. A process that dies
 // between the two leaves an entry without a secret, which readers skip; the other order would leave a
 // credential that nothing lists.
-func (s *Store) insert(ctx context.Context, l *lookup) error {
+func (s *Store) insert(ctx context.Context, l *lookup) (*oauthstore.OAuthToken, error) {
 	r, err := oauthstore.NewRecord(l.token)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f, err := l.vacancy(ctx)
 	if err != nil {
-		return asInvalid(err)
+		return nil, asInvalid(err)
 	}
 	r.Token.ID = f.id
-	c := &claim{lookup: l, entry: newEntry(&r.Token), named: l.token.ID != "", vacant: true}
-	next, err := s.encode(f.name, r, &Record{Incarnation: c.entry.Nonce, Claims: []string{c.entry.Nonce}})
+	c := &claim{lookup: l, entry: newEntry(&r.Token), named: l.token.ID != "", vacant: true, met: l.expects(f.id)}
+	r.Incarnation = c.entry.Nonce
+	next, err := s.encode(f.name, r, &Record{Incarnation: r.Incarnation, Claims: []string{c.entry.Nonce}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	unlock, waited, err := s.locks.lock(ctx, f.name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unlock()
 	if waited {
-		return errAgain
+		return nil, errAgain
 	}
+	if err := s.place(ctx, c, f, next); err != nil {
+		return nil, err
+	}
+	return r.Found(nil), nil
+}
+
+// place makes the claim and stores next, the record that stands behind it.
+func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record) error {
 	begin := time.Now()
 	if err := c.make(ctx); err != nil {
 		return err
 	}
 	next.Siblings = c.siblings
-	_, _, err = s.commit(ctx, f.name, f.state, TidyAll, func(cur state, failure error) (*Record, error) {
+	_, _, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, failure error) (*Record, error) {
 		// Not after a write that may have taken effect: the record may have been deleted since, and its
 		// entry with it. Then the insert starts over, with another entry.
-		if cur.rec.Live() || !refused(failure) || time.Since(begin) > maxInsert {
+		if cur.rec.Live() || !refused(failure) || elapsed(begin) > maxInsert {
 			return nil, errAgain
 		}
 		again := *next
 		return &again, nil
 	})
 	if err == nil {
-		*l.token = *r.Found(nil)
+		s.tellLate(ctx, c, elapsed(begin))
 		return nil
 	}
 	var u unsettled
@@ -262,6 +279,17 @@ func (s *Store) insert(ctx context.Context, l *lookup) error {
 	return err
 }
 
+// tellLate tells a record that took so long to be stored that others of its user may have come meanwhile, and
+// could not tell it. It does its best.
+func (s *Store) tellLate(ctx context.Context, c *claim, took time.Duration) {
+	if took < maxRename || c.siblings {
+		return
+	}
+	if entries, err := s.entries(ctx, true); err == nil && slices.ContainsFunc(entries, c.isSibling) {
+		_, _ = s.flag(ctx, c.entry.ID)
+	}
+}
+
 // absent is the place of an id that nobody can have.
 func (s *Store) absent(id string) (*found, error) {
 	name, err := s.tokenName(id)
@@ -269,8 +297,20 @@ func (s *Store) absent(id string) (*found, error) {
 }
 
 // vacancy returns the place for a new record: under the token's own id, or the first of the generated
-// ones that nobody holds. It finishes a delete that stopped half-way there.
+// ones that nobody holds. It finishes a delete that stopped half-way there. A record on its way that is the
+// token's own after all shows that the cached index is old.
 func (l *lookup) vacancy(ctx context.Context) (*found, error) {
+	f, err := l.free(ctx)
+	if err != nil || l.match() == nil {
+		return f, err
+	}
+	if _, err := l.store.entries(ctx, true); err != nil {
+		return nil, err
+	}
+	return nil, errAgain
+}
+
+func (l *lookup) free(ctx context.Context) (*found, error) {
 	for _, id := range l.candidates() {
 		if l.token.ID == "" && l.token.UserName == "" {
 			return l.store.absent(id)
@@ -313,11 +353,16 @@ func (l *lookup) expected() []string {
 	_, entries, _ := l.store.index.cached()
 	var expected []string
 	for _, e := range entries {
-		if e.User == l.token.UserName && e.Client == l.token.ClientID && e.pending() && l.knows(e.ID) && l.loaded[e.ID].record == nil {
+		if e.User == l.token.UserName && e.Client == l.token.ClientID && e.pending() && l.loaded[e.ID] != nil && l.loaded[e.ID].record == nil {
 			expected = append(expected, e.ID)
 		}
 	}
 	return expected
+}
+
+// expects reports whether id is one of the expected ones, and not the token's own choice.
+func (l *lookup) expects(id string) bool {
+	return l.token.ID == "" && slices.Contains(l.expected(), id)
 }
 
 // tidyInsert and tidyDelete are how many superseded versions of the index an insert and a delete

@@ -13,8 +13,12 @@ import (
 	"github.com/oauthstore/oauthstore/codec"
 )
 
-// DefaultTimeout bounds a call to the service where the caller's context does not end sooner.
-const DefaultTimeout = 15 * time.Second
+// How long a step of a call may take where the caller's context does not end sooner. More than MaxTimeout would
+// let a write outlive what the index grants an insert: see maxInsert.
+const (
+	DefaultTimeout = 15 * time.Second
+	MaxTimeout     = 2 * time.Minute
+)
 
 // A Store implements oauthstore.TokenStore and oauthstore.TokenUpdater over a driver.
 type Store struct {
@@ -42,6 +46,27 @@ func (s *Store) get(ctx context.Context, name string, after Rev) (state, error) 
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	rec, rev, err := s.driver.Get(bounded, name, after)
+	return state{rec, rev}, s.failure(ctx, bounded, err)
+}
+
+// read is get for those who believe a miss: there the driver's Probe looks again.
+func (s *Store) read(ctx context.Context, name string) (state, error) {
+	st, err := s.get(ctx, name, None)
+	if err != nil || st.rec.Live() || st.rec.Deleted {
+		return st, err
+	}
+	return s.probe(ctx, name, st)
+}
+
+// probe is the driver's Probe, bounded in time; without one, what was read before stands.
+func (s *Store) probe(ctx context.Context, name string, before state) (state, error) {
+	d, ok := s.driver.(Prober)
+	if !ok {
+		return before, nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	rec, rev, err := d.Probe(bounded, name)
 	return state{rec, rev}, s.failure(ctx, bounded, err)
 }
 
@@ -83,13 +108,26 @@ type found struct {
 	record *oauthstore.Record // nil where there is none
 }
 
-// load reads the record under id.
+// load reads the record under id, for a write that will find out what the read has missed.
 func (s *Store) load(ctx context.Context, id string) (*found, error) {
 	name, err := s.tokenName(id)
 	if err != nil {
 		return nil, err
 	}
 	st, err := s.get(ctx, name, None)
+	if err != nil {
+		return nil, err
+	}
+	return s.decode(id, name, st)
+}
+
+// look reads the record under id, for those who believe a miss.
+func (s *Store) look(ctx context.Context, id string) (*found, error) {
+	name, err := s.tokenName(id)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.read(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -110,12 +148,13 @@ func (s *Store) decode(id, name string, st state) (*found, error) {
 	if r.Token.ID != id {
 		return nil, &oauthstore.CorruptRecordError{Secret: secret, Reason: "holds a token with another id"}
 	}
+	r.Incarnation = st.rec.Incarnation
 	f.record = r
 	return f, nil
 }
 
-// loadAll reads the records under the ids, many at a time, and calls yield for each, never twice at
-// a time.
+// loadAll reads the records under the ids, many at a time, and calls yield for each that can be read, never
+// twice at a time. Where some cannot it goes on, and returns the error of one of them.
 func (s *Store) loadAll(ctx context.Context, ids []string, yield func(*found)) error {
 	byName := make(map[string]string, len(ids))
 	names := make([]string, 0, len(ids))
@@ -148,28 +187,53 @@ func (s *Store) loadAll(ctx context.Context, ids []string, yield func(*found)) e
 // time.
 func (s *Store) getAll(ctx context.Context, names []string, yield func(string, Record, Rev, error)) error {
 	var mu sync.Mutex
-	one := func(name string, rec Record, rev Rev, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		yield(name, rec, rev, err)
-	}
 	limits := s.driver.Limits()
 	if d, ok := s.driver.(ManyGetter); ok {
-		batches := slices.Collect(slices.Chunk(names, limits.Batch))
-		return inParallel(ctx, limits.Parallel, batches, func(ctx context.Context, batch []string) error {
-			bounded, cancel := context.WithTimeout(ctx, s.timeout)
-			defer cancel()
-			d.GetMany(bounded, batch, func(name string, rec Record, rev Rev, err error) {
-				one(name, rec, rev, s.failure(ctx, bounded, err))
-			})
-			return nil
+		var alone []string
+		err := s.getBatches(ctx, d, names, func(name string, rec Record, rev Rev, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if errors.Is(err, ErrAlone) {
+				alone = append(alone, name)
+				return
+			}
+			yield(name, rec, rev, err)
 		})
+		if err != nil {
+			return err
+		}
+		names = alone
 	}
 	return inParallel(ctx, limits.Parallel, names, func(ctx context.Context, name string) error {
-		st, err := s.get(ctx, name, None)
-		one(name, st.rec, st.rev, err)
+		st, err := s.read(ctx, name)
+		mu.Lock()
+		yield(name, st.rec, st.rev, err)
+		mu.Unlock()
+		if isCorrupt(err) {
+			return nil // the others may be well
+		}
 		return err
 	})
+}
+
+// getBatches is the driver's GetMany, batch by batch and each bounded in time. It calls yield from several
+// goroutines.
+func (s *Store) getBatches(ctx context.Context, d ManyGetter, names []string, yield func(string, Record, Rev, error)) error {
+	limits := s.driver.Limits()
+	batches := slices.Collect(slices.Chunk(names, limits.Batch))
+	return inParallel(ctx, limits.Parallel, batches, func(ctx context.Context, batch []string) error {
+		bounded, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+		d.GetMany(bounded, batch, func(name string, rec Record, rev Rev, err error) {
+			yield(name, rec, rev, s.failure(ctx, bounded, err))
+		})
+		return nil
+	})
+}
+
+func isCorrupt(err error) bool {
+	var corrupt *oauthstore.CorruptRecordError
+	return errors.As(err, &corrupt)
 }
 
 // inParallel calls do for each item, at most n at a time, until one fails or ctx ends. It returns
@@ -220,7 +284,7 @@ func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuth
 	if err := cmp.Or(ctx.Err(), oauthstore.CheckID(id)); err != nil {
 		return nil, err
 	}
-	f, err := s.load(ctx, id)
+	f, err := s.look(ctx, id)
 	if err != nil {
 		return nil, err
 	}
