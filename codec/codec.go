@@ -14,7 +14,9 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/oauthstore/oauthstore"
@@ -94,12 +96,52 @@ func (d Document) Get(name string) (string, error) {
 	if err := json.Unmarshal(raw, &value); err != nil || !isString(raw) {
 		return "", fmt.Errorf("field %s is not a string", name)
 	}
+	if !isUnicode(raw) {
+		return "", fmt.Errorf("field %s is not valid Unicode", name)
+	}
 	return value, nil
 }
 
 // isString excludes null, which encoding/json takes for an empty string.
 func isString(raw json.RawMessage) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(raw), []byte(`"`))
+}
+
+// isUnicode excludes what encoding/json replaces without a word, which makes another credential of one:
+// bytes that are not UTF-8, and half of a surrogate pair in an escape. raw is a JSON string.
+func isUnicode(raw json.RawMessage) bool {
+	if !utf8.Valid(raw) {
+		return false
+	}
+	for {
+		i := bytes.IndexByte(raw, '\\')
+		if i < 0 {
+			return true
+		}
+		raw = raw[i:]
+		unit, ok := utf16Escape(raw)
+		switch {
+		case !ok:
+			raw = raw[len(`\n`):]
+		case !utf16.IsSurrogate(unit):
+			raw = raw[len(`\u0000`):]
+		default:
+			low, _ := utf16Escape(raw[len(`\u0000`):])
+			if utf16.DecodeRune(unit, low) == utf8.RuneError {
+				return false
+			}
+			raw = raw[len(`\u0000\u0000`):]
+		}
+	}
+}
+
+// utf16Escape returns the UTF-16 code unit that the escape at the beginning of raw stands for.
+func utf16Escape(raw json.RawMessage) (unit rune, ok bool) {
+	if !bytes.HasPrefix(raw, []byte(`\u`)) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(raw[2:min(len(raw), 6)]), 16, 16)
+	return rune(n), err == nil
 }
 
 // String shows the names of the fields.

@@ -123,6 +123,14 @@ func TestDocument_fieldsAreStrings(t *testing.T) {
 	if got, err := d.Get("no such field"); err != nil || got != "" {
 		t.Errorf("Get of an absent field: got %q and error %v, want nothing", got, err)
 	}
+	for raw, want := range map[string]string{
+		`"\ud83d\uDE00"`: "😀", `"\ufffd"`: "\ufffd", `"\\ud800"`: `\ud800`, ` "\/\"\u0041" `: `/"A`, `"\\\\\u00e9"`: `\\é`,
+	} {
+		d["field"] = json.RawMessage(raw)
+		if got, err := d.Get("field"); err != nil || got != want {
+			t.Errorf("Get of %s: got %q and error %v, want %q", raw, got, err, want)
+		}
+	}
 	for _, raw := range []string{"null", " null", "1", "true", `["` + mark + `"]`, `{"a":"` + mark + `"}`, "", `"` + mark} {
 		d["field"] = json.RawMessage(raw)
 		got, err := d.Get("field")
@@ -134,6 +142,20 @@ func TestDocument_fieldsAreStrings(t *testing.T) {
 			t.Errorf("Get of %s: the error does not name the field: %v", raw, err)
 		}
 		wantNoMark(t, err)
+	}
+}
+
+// encoding/json would make another credential of them.
+func TestDocument_aFieldThatIsNotUnicodeIsRefused(t *testing.T) {
+	for _, text := range []string{
+		`ab\ud800cd`, `\uD800`, `\udfff`, `\ud800\ud800`, `\udc00\ud800`, `\ud800\u0041`, `\ud800\n`, `\\\udbff`, `\ud83d\ude00\ude00`,
+		"\xff", "\xed\xa0\x80",
+	} {
+		d := codec.Document{"field": json.RawMessage(`"` + mark + text + `"`)}
+		got, err := d.Get("field")
+		if err == nil || got != "" || err.Error() != "field field is not valid Unicode" {
+			t.Errorf("Get of %q: got %q and error %v, want nothing and an error that says so", text, got, err)
+		}
 	}
 }
 

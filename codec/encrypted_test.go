@@ -167,8 +167,8 @@ func TestEncrypted_refusesWhatDecryptsToNoToken(t *testing.T) {
 	k := key(t, 1)
 	e := encrypted(t, k, codec.WithPlaintextReads())
 	plaintexts := []string{mark, "", `{"id":"` + mark, `["` + mark + `"]`}
-	for _, data := range undecodable {
-		plaintexts = append(plaintexts, data)
+	for _, c := range undecodable {
+		plaintexts = append(plaintexts, c.data)
 	}
 	for _, plaintext := range plaintexts {
 		ciphertext, err := k.Encrypt([]byte(plaintext), []byte(secretName))
@@ -228,6 +228,42 @@ func TestEncrypted_readsPlaintextOnlyWhereAllowed(t *testing.T) {
 		r, err := moving.Decode(secretName, plain)
 		wantCorrupt(t, secretName, r, err)
 	})
+}
+
+func TestEncrypted_unknownFieldsOutliveASave(t *testing.T) {
+	const data = `{"format":"1.4","id":"id","refresh_token":"refresh","Scope":"` + mark + `","team":{"lead" : "\ud800"},"n":1.50e+400}`
+	e := encrypted(t, key(t, 1), codec.WithPlaintextReads())
+	d := parse(t, data) // first in clear, then as the save before has left it
+	for _, access := range []string{"first", "second"} {
+		r, err := e.Decode(secretName, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		merged, changed := r.Merge(&oauthstore.OAuthToken{AccessToken: access})
+		if !changed {
+			t.Fatal("the save changes nothing")
+		}
+		written, err := json.Marshal(encode(t, e, merged))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantNoMark(t, string(written))
+		d = parse(t, string(written))
+		got, err := e.Decode(secretName, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := oauthstore.Record{Token: oauthstore.OAuthToken{ID: "id", RefreshToken: "refresh", AccessToken: access}}
+		want.Unknown = map[string]json.RawMessage{
+			"Scope": json.RawMessage(`"` + mark + `"`), "team": json.RawMessage(`{"lead":"\ud800"}`), "n": json.RawMessage(`1.50e+400`),
+		}
+		wantRecord(t, got, want)
+		for name, raw := range want.Unknown {
+			if string(got.Unknown[name]) != string(raw) {
+				t.Errorf("field %s: got %s, want %s", name, got.Unknown[name], raw)
+			}
+		}
+	}
 }
 
 func TestSeal_protectsAnyDocument(t *testing.T) {
@@ -323,6 +359,54 @@ func TestEncrypted_theErrorOfAnAEADIsWithinReachAndNotInTheText(t *testing.T) {
 			slog.New(slog.NewJSONHandler(&log, nil)).Error("failed", "err", err, "in", struct{ Err error }{err})
 			slog.New(slog.NewTextHandler(&log, nil)).Error("failed", "err", err, "in", struct{ Err error }{err})
 			wantNoMark(t, log.String())
+		})
+	}
+}
+
+// A careless AEAD is a value that holds its key, and its errors hold the key and all that it was given.
+type careless struct{ Key string }
+
+func (k careless) Encrypt(plaintext, _ []byte) ([]byte, error) {
+	return nil, fmt.Errorf("%+v cannot encrypt %s", k, plaintext)
+}
+
+func (k careless) Decrypt(ciphertext, _ []byte) ([]byte, error) {
+	if bytes.HasPrefix(ciphertext, []byte("clear:")) {
+		return ciphertext[len("clear:"):], nil
+	}
+	return nil, fmt.Errorf("%+v cannot decrypt %s", k, ciphertext)
+}
+
+func TestEncrypted_noErrorTellsAPlaintextOrAKey(t *testing.T) {
+	e := encrypted(t, careless{mark}, codec.WithDecryption(careless{mark + " too"}))
+	invalid := marked()
+	invalid.Token.Scope = mark + "\xff"
+	for name, r := range map[string]*oauthstore.Record{"a record": marked(), "one that cannot be stored": invalid} {
+		d, err := e.Encode(secretName, r)
+		if err == nil || d != nil {
+			t.Errorf("%s: got %v and error %v, want an error", name, d, err)
+		}
+		wantNoMark(t, err)
+	}
+	_, err := e.Seal(secretName, codec.Document{mark: json.RawMessage(`{` + mark)})
+	wantNoMark(t, err)
+
+	ciphertexts := map[string]string{"does not decrypt": mark}
+	for name, data := range malformed {
+		ciphertexts["decrypts to "+name] = "clear:" + data
+	}
+	for name, c := range undecodable {
+		ciphertexts["decrypts to "+name] = "clear:" + c.data
+	}
+	for name, ciphertext := range ciphertexts {
+		t.Run(name, func(t *testing.T) {
+			d := codec.Document{}
+			codec.SetFormat(d)
+			d.Set("encrypted", base64.StdEncoding.EncodeToString([]byte(ciphertext)))
+			r, err := e.Decode(secretName, d)
+			wantCorrupt(t, secretName, r, err)
+			wantNoMark(t, fmt.Errorf("find: %w", err))
+			wantNoMark(t, fmt.Sprintf("%v %+v %#v", struct{ Err error }{err}, []error{err}, struct{ Err error }{err}))
 		})
 	}
 }

@@ -21,7 +21,8 @@ import (
 //	expiry_time                milliseconds since 1970-01-01 UTC
 //	superseded_refresh_tokens  digests of former refresh tokens, newest first, with spaces between
 //
-// Empty fields are left out. Fields that it does not know are kept.
+// Empty fields are left out. Fields that it does not know, a name in other case among them, are kept as
+// they are.
 type JSON struct{}
 
 var _ Codec = JSON{}
@@ -61,6 +62,9 @@ func (JSON) Encode(_ string, r *oauthstore.Record) (Document, error) {
 	if r.Token.ID == "" {
 		return nil, &oauthstore.InvalidTokenError{Field: "ID", Reason: "is not set"}
 	}
+	if !hasToken(&r.Token) {
+		return nil, &oauthstore.InvalidTokenError{Field: "RefreshToken", Reason: "is not set, nor are GrantToken and AccessToken"}
+	}
 	d := make(Document, len(r.Unknown)+12)
 	for name, value := range r.Unknown {
 		d[name] = value
@@ -73,6 +77,11 @@ func (JSON) Encode(_ string, r *oauthstore.Record) (Document, error) {
 	d.setOrOmit(expiryField, formatExpiry(token.Expiry))
 	d.setOrOmit(supersededField, strings.Join(r.Superseded, " "))
 	return d, nil
+}
+
+// hasToken reports whether there is what every record has: an insert needs it, and no update takes it away.
+func hasToken(t *oauthstore.OAuthToken) bool {
+	return t.GrantToken != "" || t.RefreshToken != "" || t.AccessToken != ""
 }
 
 // setOrOmit sets a field of the token; an empty one is left out, whatever has come in by its name.
@@ -125,6 +134,9 @@ func decode(d Document) (*oauthstore.Record, error) {
 	superseded, err := d.Get(supersededField)
 	if err != nil {
 		return nil, err
+	}
+	if !hasToken(&r.Token) {
+		return nil, errors.New("no grant, refresh or access token")
 	}
 	r.Superseded = strings.Fields(superseded)
 	r.Unknown = unknown(d, known)

@@ -6,9 +6,11 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
@@ -27,9 +29,11 @@ func goldenRecords() map[string]oauthstore.Record {
 			},
 			Superseded: []string{"FxJEZa4MF7SbURzQ", "w4gJZbUbVn4Bq6eH"},
 		},
-		"minimal":      {Token: oauthstore.OAuthToken{ID: "minimal"}},
-		"empty-fields": {Token: oauthstore.OAuthToken{ID: "empty-fields"}},
-		"before-1970":  {Token: oauthstore.OAuthToken{ID: "before-1970", Expiry: time.Date(1969, 12, 31, 23, 59, 59, 999e6, time.UTC)}},
+		"minimal":      {Token: oauthstore.OAuthToken{ID: "minimal", RefreshToken: "refresh-1"}},
+		"empty-fields": {Token: oauthstore.OAuthToken{ID: "empty-fields", RefreshToken: "refresh-1"}},
+		"before-1970": {Token: oauthstore.OAuthToken{
+			ID: "before-1970", RefreshToken: "refresh-1", Expiry: time.Date(1969, 12, 31, 23, 59, 59, 999e6, time.UTC),
+		}},
 		"unicode": {Token: oauthstore.OAuthToken{
 			ID: "日本語/id with spaces and a 'quote'", UserName: "Ünïcødé 🙂 עברית العربية",
 			AccessToken: "\x00 \" \\ \n \t 𐍈 é é",
@@ -148,7 +152,7 @@ func TestJSON_keepsTheExpiryInMilliseconds(t *testing.T) {
 		{time.Time{}.Add(time.Microsecond), time.Time{}}, // comes out as the zero time, which is no expiry
 		{time.Time{}, time.Time{}},
 	} {
-		r := oauthstore.Record{Token: oauthstore.OAuthToken{ID: "id", Expiry: c.in}}
+		r := oauthstore.Record{Token: oauthstore.OAuthToken{ID: "id", RefreshToken: "refresh", Expiry: c.in}}
 		if got := throughBytes(t, &r).Token.Expiry; got != c.want {
 			t.Errorf("expiry %v: got back %v, want %v", c.in, got, c.want)
 		}
@@ -157,10 +161,11 @@ func TestJSON_keepsTheExpiryInMilliseconds(t *testing.T) {
 
 func TestJSON_encodeRefusesWhatDecodeWouldNotTake(t *testing.T) {
 	for field, token := range map[string]oauthstore.OAuthToken{
-		"ID":          {RefreshToken: mark},
-		"AccessToken": {ID: "id", AccessToken: mark + "\xff"},
-		"UserName":    {ID: "id", UserName: mark + "\xff"},
-		"Expiry":      {ID: "id", RefreshToken: mark, Expiry: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"ID":           {RefreshToken: mark},
+		"AccessToken":  {ID: "id", AccessToken: mark + "\xff"},
+		"UserName":     {ID: "id", UserName: mark + "\xff"},
+		"RefreshToken": {ID: "id", UserName: mark, ClientSecret: mark},
+		"Expiry":       {ID: "id", RefreshToken: mark, Expiry: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		d, err := codec.JSON{}.Encode("secret", &oauthstore.Record{Token: token})
 		var invalid *oauthstore.InvalidTokenError
@@ -182,6 +187,41 @@ func TestJSON_encodeLeavesTheRecordAsItWas(t *testing.T) {
 	wantRecord(t, &r, goldenRecords()["unknown-fields"])
 }
 
+func TestJSON_aNameThatDiffersInCaseIsAnotherField(t *testing.T) {
+	const data = `{"format":"1","id":"id","refresh_token":"refresh","Access_Token":"other","ID":"other","FORMAT":"2","Expiry_Time":7}`
+	r, err := codec.JSON{}.Decode("secret", parse(t, data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := oauthstore.Record{
+		Token: oauthstore.OAuthToken{ID: "id", RefreshToken: "refresh"},
+		Unknown: map[string]json.RawMessage{
+			"Access_Token": json.RawMessage(`"other"`), "ID": json.RawMessage(`"other"`),
+			"FORMAT": json.RawMessage(`"2"`), "Expiry_Time": json.RawMessage(`7`),
+		},
+	}
+	wantRecord(t, r, want)
+	wantRecord(t, throughBytes(t, r), want)
+}
+
+func TestJSON_anUnknownFieldIsKeptAsItStands(t *testing.T) {
+	d := parse(t, `{"format":"1","id":"id","refresh_token":"refresh","team":"\ud800","more": {"lead" : "\u0062ob"}}`)
+	r, err := codec.JSON{}.Decode("secret", d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, _ := r.Merge(&oauthstore.OAuthToken{AccessToken: "access"})
+	got, err := codec.JSON{}.Encode("secret", merged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"team", "more"} {
+		if string(got[name]) != string(d[name]) {
+			t.Errorf("field %s: got %s, want %s", name, got[name], d[name])
+		}
+	}
+}
+
 // A record that was made by hand may hold anything as unknown.
 func TestJSON_anUnknownFieldIsNeverTakenForOneOfTheTokens(t *testing.T) {
 	r := oauthstore.Record{
@@ -197,52 +237,71 @@ func TestJSON_anUnknownFieldIsNeverTakenForOneOfTheTokens(t *testing.T) {
 	})
 }
 
-// undecodable are documents that hold no token, for one reason each.
-var undecodable = map[string]string{
-	"no fields":                            `{}`,
-	"no format":                            `{"id":"` + mark + `"}`,
-	"an empty format":                      `{"format":"","id":"` + mark + `"}`,
-	"a format that is a number":            `{"format":1,"id":"` + mark + `"}`,
-	"a format that is null":                `{"format":null,"id":"` + mark + `"}`,
-	"a format that is no number":           `{"format":"` + mark + `","id":"a"}`,
-	"a newer major version":                `{"format":"2","id":"` + mark + `"}`,
-	"no id":                                `{"format":"1","access_token":"` + mark + `"}`,
-	"an empty id":                          `{"format":"1","id":"","access_token":"` + mark + `"}`,
-	"an id that is null":                   `{"format":"1","id":null,"access_token":"` + mark + `"}`,
-	"an id that is a number":               `{"format":"1","id":7,"access_token":"` + mark + `"}`,
-	"a token that is null":                 `{"format":"1","id":"` + mark + `","access_token":null}`,
-	"a token that is a number":             `{"format":"1","id":"` + mark + `","refresh_token":1}`,
-	"a token that is a bool":               `{"format":"1","id":"` + mark + `","grant_token":true}`,
-	"a token that is a list":               `{"format":"1","id":"a","refresh_token":["` + mark + `"]}`,
-	"a token that is an object":            `{"format":"1","id":"a","refresh_token":{"x":"` + mark + `"}}`,
-	"an expiry that is a number":           `{"format":"1","id":"` + mark + `","expiry_time":1893553445678}`,
-	"an expiry that is no number":          `{"format":"1","id":"a","expiry_time":"` + mark + `"}`,
-	"an expiry with a fraction":            `{"format":"1","id":"` + mark + `","expiry_time":"1.5"}`,
-	"an expiry in words":                   `{"format":"1","id":"` + mark + `","expiry_time":"2030-01-02T03:04:05Z"}`,
-	"an expiry with a plus":                `{"format":"1","id":"` + mark + `","expiry_time":"+1"}`,
-	"an expiry with leading zeros":         `{"format":"1","id":"` + mark + `","expiry_time":"01"}`,
-	"an expiry with spaces":                `{"format":"1","id":"` + mark + `","expiry_time":" 1"}`,
-	"an expiry out of range":               `{"format":"1","id":"` + mark + `","expiry_time":"99999999999999999999"}`,
-	"an expiry in the year 10000":          `{"format":"1","id":"` + mark + `","expiry_time":"253402300800000"}`,
-	"an expiry before the year 1":          `{"format":"1","id":"` + mark + `","expiry_time":"-62135596800001"}`,
-	"an expiry that is the zero time":      `{"format":"1","id":"` + mark + `","expiry_time":"-62135596800000"}`,
-	"superseded tokens that are a list":    `{"format":"1","id":"a","superseded_refresh_tokens":["` + mark + `"]}`,
-	"superseded tokens that are null":      `{"format":"1","id":"` + mark + `","superseded_refresh_tokens":null}`,
-	"an index":                             `{"format":"1","entries":[{"id":"` + mark + `"}]}`,
-	"an encrypted document":                `{"format":"1","encrypted":"` + mark + `"}`,
-	"somebody's own key and value":         `{"password":"` + mark + `"}`,
-	"names in upper case":                  `{"FORMAT":"1","ID":"` + mark + `"}`,
-	"the token one level down":             `{"format":"1","token":{"id":"` + mark + `"}}`,
-	"an id with white space in its name":   `{"format":"1"," id":"` + mark + `"}`,
-	"a format version of nine digits":      `{"format":"123456789","id":"` + mark + `"}`,
-	"a format version of the future major": `{"format":"3.1","id":"` + mark + `"}`,
+// undecodable are documents that hold no token, for one reason each, which the error gives.
+var undecodable = map[string]struct{ data, reason string }{
+	"no fields":                            {`{}`, "no format"},
+	"no format":                            {`{"id":"a","access_token":"` + mark + `"}`, "no format"},
+	"an empty format":                      {`{"format":"","id":"a","access_token":"` + mark + `"}`, "no format"},
+	"a format that is a number":            {`{"format":1,"id":"a","access_token":"` + mark + `"}`, "format is not a string"},
+	"a format that is null":                {`{"format":null,"id":"a","access_token":"` + mark + `"}`, "format is not a string"},
+	"a format that is no number":           {`{"format":"` + mark + `","id":"a","access_token":"b"}`, "not a number"},
+	"a format version of nine digits":      {`{"format":"123456789","id":"a","access_token":"` + mark + `"}`, "not a number"},
+	"a newer major version":                {`{"format":"2","id":"a","access_token":"` + mark + `"}`, "version 2 "},
+	"a format version of the future major": {`{"format":"3.1","id":"a","access_token":"` + mark + `"}`, "version 3 "},
+
+	"no id":                              {`{"format":"1","access_token":"` + mark + `"}`, "no id"},
+	"an empty id":                        {`{"format":"1","id":"","access_token":"` + mark + `"}`, "no id"},
+	"an id that is null":                 {`{"format":"1","id":null,"access_token":"` + mark + `"}`, "id is not a string"},
+	"an id that is a number":             {`{"format":"1","id":7,"access_token":"` + mark + `"}`, "id is not a string"},
+	"an id with white space in its name": {`{"format":"1"," id":"a","access_token":"` + mark + `"}`, "no id"},
+
+	"no token at all":              {`{"format":"1","id":"a"}`, "no grant, refresh or access token"},
+	"all but a token":              {`{"format":"1","id":"a","user_name":"b","client_secret":"` + mark + `","scope":"c"}`, "no grant, refresh or access token"},
+	"empty tokens":                 {`{"format":"1","id":"` + mark + `","grant_token":"","refresh_token":"","access_token":""}`, "no grant, refresh or access token"},
+	"a token in a name of its own": {`{"format":"1","id":"a","Access_Token":"` + mark + `","REFRESH_TOKEN":"` + mark + `"}`, "no grant, refresh or access token"},
+	"a token that is null":         {`{"format":"1","id":"` + mark + `","access_token":null}`, "access_token is not a string"},
+	"a token that is a number":     {`{"format":"1","id":"` + mark + `","refresh_token":1}`, "refresh_token is not a string"},
+	"a token that is a bool":       {`{"format":"1","id":"` + mark + `","grant_token":true}`, "grant_token is not a string"},
+	"a token that is a list":       {`{"format":"1","id":"a","refresh_token":["` + mark + `"]}`, "refresh_token is not a string"},
+	"a token that is an object":    {`{"format":"1","id":"a","refresh_token":{"x":"` + mark + `"}}`, "refresh_token is not a string"},
+
+	"half of a surrogate pair in a token":       {`{"format":"1","id":"a","access_token":"` + mark + `\ud800cd"}`, "access_token is not valid Unicode"},
+	"half of a surrogate pair in the id":        {`{"format":"1","id":"` + mark + `\uDFFF","access_token":"b"}`, "id is not valid Unicode"},
+	"half of a surrogate pair in the scope":     {`{"format":"1","id":"a","access_token":"b","scope":"` + mark + `\ud83d\ud83d"}`, "scope is not valid Unicode"},
+	"half of a surrogate pair in the format":    {`{"format":"1.\ud800","id":"a","access_token":"` + mark + `"}`, "format is not valid Unicode"},
+	"half of a surrogate pair in an expiry":     {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":"1\udc00"}`, "expiry_time is not valid Unicode"},
+	"half of a surrogate pair among superseded": {`{"format":"1","id":"a","access_token":"` + mark + `","superseded_refresh_tokens":"\ud800"}`, "superseded_refresh_tokens is not valid Unicode"},
+
+	"an expiry that is a number":      {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":1893553445678}`, "expiry_time is not a string"},
+	"an expiry that is no number":     {`{"format":"1","id":"a","access_token":"b","expiry_time":"` + mark + `"}`, "milliseconds"},
+	"an expiry with a fraction":       {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":"1.5"}`, "milliseconds"},
+	"an expiry in words":              {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":"2030-01-02T03:04:05Z"}`, "milliseconds"},
+	"an expiry with a plus":           {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":"+1"}`, "milliseconds"},
+	"an expiry with leading zeros":    {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":"01"}`, "milliseconds"},
+	"an expiry with spaces":           {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":" 1"}`, "milliseconds"},
+	"an expiry out of range":          {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":"99999999999999999999"}`, "milliseconds"},
+	"an expiry that is the zero time": {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":"-62135596800000"}`, "milliseconds"},
+	"an expiry in the year 10000":     {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":"253402300800000"}`, "years 1 to 9999"},
+	"an expiry before the year 1":     {`{"format":"1","id":"a","access_token":"` + mark + `","expiry_time":"-62135596800001"}`, "years 1 to 9999"},
+
+	"superseded tokens that are a list": {`{"format":"1","id":"a","access_token":"b","superseded_refresh_tokens":["` + mark + `"]}`, "is not a string"},
+	"superseded tokens that are null":   {`{"format":"1","id":"a","access_token":"` + mark + `","superseded_refresh_tokens":null}`, "is not a string"},
+
+	"an index":                     {`{"format":"1","entries":[{"id":"` + mark + `"}]}`, "no id"},
+	"an encrypted document":        {`{"format":"1","encrypted":"` + mark + `"}`, "no id"},
+	"somebody's own key and value": {`{"password":"` + mark + `"}`, "no format"},
+	"names in upper case":          {`{"FORMAT":"1","ID":"a","ACCESS_TOKEN":"` + mark + `"}`, "no format"},
+	"the token one level down":     {`{"format":"1","token":{"id":"a","access_token":"` + mark + `"}}`, "no id"},
 }
 
 func TestJSON_decodeRefusesWhatIsNoToken(t *testing.T) {
-	for name, data := range undecodable {
+	for name, c := range undecodable {
 		t.Run(name, func(t *testing.T) {
-			r, err := codec.JSON{}.Decode("the/secret", parse(t, data))
-			wantCorrupt(t, "the/secret", r, err)
+			r, err := codec.JSON{}.Decode("the/secret", parse(t, c.data))
+			corrupt := wantCorrupt(t, "the/secret", r, err)
+			if !strings.Contains(corrupt.Reason, c.reason) {
+				t.Errorf("got reason %q, want one that says %q", corrupt.Reason, c.reason)
+			}
 		})
 	}
 }
@@ -287,17 +346,18 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// FuzzDecode. Law: what decodes encodes to an equal document, or the error is a CorruptRecordError and
-// there is no token. Equal is, beside white space and escapes: empty fields of the token left out, one
-// space between superseded tokens, and the format written by this version.
+// FuzzDecode. Law: what decodes encodes to an equal document, the fields of the token unit by unit, or
+// the error is a CorruptRecordError and there is no token. Equal is, beside white space and escapes: empty
+// fields of the token left out, one space between superseded tokens, and the format written by this version.
 func FuzzDecode(f *testing.F) {
 	for _, data := range golden(f) {
 		f.Add(data)
 	}
-	for _, data := range undecodable {
-		f.Add([]byte(data))
+	for _, c := range undecodable {
+		f.Add([]byte(c.data))
 	}
-	f.Add([]byte(`{"format":"1.9","id":"\ud800","superseded_refresh_tokens":" a\u00a0b  c","scope":""}`))
+	f.Add([]byte(`{"format":"1.9","id":"\ud83d\uDE00","grant_token":"\\ud800\/\u0000\ufffd","superseded_refresh_tokens":" a\u00a0b  c","scope":""}`))
+	f.Add([]byte(`{"format":"1","id":"a","refresh_token":"b","Refresh_Token":"c","x":"\ud800"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d, err := codec.Parse(data)
 		if err != nil {
@@ -318,7 +378,13 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what decodes does not encode: %v", err)
 		}
-		wantDocument(t, got, canonical(t, d))
+		want := canonical(t, d)
+		wantDocument(t, got, want)
+		for _, name := range knownFields {
+			if g, w := units(t, got[name]), units(t, want[name]); !slices.Equal(g, w) {
+				t.Errorf("field %s: got the UTF-16 code units %x, want %x", name, g, w)
+			}
+		}
 		wantRecord(t, throughBytes(t, r), *r)
 	})
 }
@@ -332,13 +398,42 @@ func canonical(t testing.TB, d codec.Document) codec.Document {
 		t.Fatal(err)
 	}
 	c.Set("superseded_refresh_tokens", strings.Join(strings.Fields(superseded), " "))
-	for _, name := range []string{
-		"user_name", "client_id", "client_secret", "redirect_url", "grant_token", "refresh_token", "access_token",
-		"token_type", "scope", "api_domain", "expiry_time", "superseded_refresh_tokens",
-	} {
+	for _, name := range knownFields {
 		if value, err := c.Get(name); err == nil && value == "" {
 			delete(c, name)
 		}
 	}
 	return c
+}
+
+var knownFields = []string{
+	"format", "id", "user_name", "client_id", "client_secret", "redirect_url", "grant_token", "refresh_token",
+	"access_token", "token_type", "scope", "api_domain", "expiry_time", "superseded_refresh_tokens",
+}
+
+// units returns what a JSON string means by RFC 8259, 7: UTF-16 code units, half a pair among them, which
+// encoding/json does not tell from U+FFFD.
+func units(t testing.TB, raw json.RawMessage) []uint16 {
+	t.Helper()
+	var units []uint16
+	text := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(string(raw)), `"`), `"`)
+	for text != "" {
+		switch {
+		case strings.HasPrefix(text, `\u`):
+			unit, err := strconv.ParseUint(text[2:6], 16, 16)
+			if err != nil {
+				t.Fatalf("an escape in %s: %v", raw, err)
+			}
+			units, text = append(units, uint16(unit)), text[6:]
+		case strings.HasPrefix(text, `\/`), strings.HasPrefix(text, `\"`): // Go does not have these
+			units, text = append(units, uint16(text[1])), text[2:]
+		default:
+			r, _, rest, err := strconv.UnquoteChar(text, 0)
+			if err != nil {
+				t.Fatalf("a character in %s: %v", raw, err)
+			}
+			units, text = utf16.AppendRune(units, r), rest
+		}
+	}
+	return units
 }

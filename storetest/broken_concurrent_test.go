@@ -12,6 +12,25 @@ import (
 
 var concurrentFaults = []fault{
 	{"loses one of two updates", "Concurrent/savers of one user who set different fields lose no update", readThenWrite},
+	{"loses one of two updates by access token", "Concurrent/savers by access token who set different fields lose no update", readThenWrite},
+	{"loses one of two updates by refresh token", "Concurrent/savers by refresh token who set different fields lose no update", readThenWrite},
+	{"saves in two steps by access token", "Concurrent/a save by an access token that is replaced meanwhile comes before that or is an insert", twoSteps(oauthstore.RuleAccessToken)},
+	{"saves in two steps by grant token", "Concurrent/a save by a grant token that is replaced meanwhile comes before that or is an insert", twoSteps(oauthstore.RuleRefreshToken)},
+	{"saves in two steps by refresh token", "Concurrent/a save by a refresh token that is replaced meanwhile comes before that or is an insert", twoSteps(oauthstore.RuleRefreshToken)},
+	{"keeps the argument for later", "Concurrent/an argument is the caller's again once the save has returned", writeBehind},
+	{"fills in the argument late", "Concurrent/an argument is the caller's again once the save has returned", func(b *broken) {
+		var last memo[*token]
+		b.save = func(ctx context.Context, t *token) error {
+			err := b.Store.SaveToken(ctx, t)
+			if err == nil && t.UserName != "" {
+				if late := last.get(t.UserName); late != nil && late != t {
+					*late = *t
+				}
+				last.set(t.UserName, t)
+			}
+			return err
+		}
+	}},
 	{"loses one of two updates from found copies", "Concurrent/savers of found copies who set different fields lose no update", readThenWrite},
 	{"drops inserts of different users that come at once", "Concurrent/savers of different users are all heard", func(b *broken) {
 		var busy sync.Mutex
@@ -104,6 +123,48 @@ func readThenWrite(b *broken) {
 		*t = *whole
 		return nil
 	}
+}
+
+// twoSteps makes b find the record that a token points at by the rule, and save by its id.
+func twoSteps(rule oauthstore.Rule) func(b *broken) {
+	return func(b *broken) {
+		resolve := func(ctx context.Context, t *token) {
+			if t == nil || oauthstore.RuleFor(t) != rule {
+				return
+			}
+			if found, err := b.Store.FindToken(ctx, t); err == nil {
+				pause()
+				t.ID = found.ID
+			}
+		}
+		b.save = func(ctx context.Context, t *token) error {
+			return b.saveAs(ctx, t, func(t *token) { resolve(ctx, t) }, nothing)
+		}
+		b.update = func(ctx context.Context, t *token) error {
+			resolve(ctx, t)
+			return b.Store.UpdateToken(ctx, t)
+		}
+	}
+}
+
+// writeBehind makes b save once more what an argument holds when the next save of the same user comes.
+// Each user of the check has one goroutine: nothing here races.
+func writeBehind(b *broken) {
+	var kept memo[*token]
+	behind := func(save func(context.Context, *token) error) func(context.Context, *token) error {
+		return func(ctx context.Context, t *token) error {
+			if t == nil || t.UserName == "" {
+				return save(ctx, t)
+			}
+			if late := kept.get(t.UserName); late != nil && late != t {
+				again := *late
+				_ = b.Store.SaveToken(ctx, &again)
+			}
+			kept.set(t.UserName, t)
+			return save(ctx, t)
+		}
+	}
+	b.save, b.update = behind(b.Store.SaveToken), behind(b.Store.UpdateToken)
 }
 
 // noConflict makes b tell the loser of a conflict that it has won.

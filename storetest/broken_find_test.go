@@ -159,6 +159,38 @@ var findFaults = []fault{
 			return nil
 		})
 	}},
+	{"takes an unset grant token for that of a record without one", "Find/by refresh token: an unset grant token leads to no record", func(b *broken) {
+		b.find = func(ctx context.Context, partial *token) (*token, error) {
+			if partial != nil && oauthstore.RuleFor(partial) == oauthstore.RuleRefreshToken {
+				for _, t := range b.stored() {
+					if t.GrantToken == partial.GrantToken && t.ClientID == partial.ClientID {
+						return t, nil
+					}
+				}
+			}
+			return b.Store.FindToken(ctx, partial)
+		}
+	}},
+	{"takes an unset refresh token for that of a record without one", "Find/by grant token: an unset refresh token leads to no record", func(b *broken) {
+		b.alsoFind(func(partial *token) *token {
+			for _, t := range b.stored() {
+				if oauthstore.RuleFor(partial) == oauthstore.RuleRefreshToken && t.RefreshToken == partial.RefreshToken && t.ClientID == partial.ClientID {
+					return &token{ID: t.ID}
+				}
+			}
+			return nil
+		})
+	}},
+	{"saves by an unset grant token", "Find/by refresh token: an unset grant token leads to no record", func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			for _, s := range b.stored() {
+				if oauthstore.RuleFor(t) == oauthstore.RuleRefreshToken && s.GrantToken == t.GrantToken && s.ClientID == t.ClientID {
+					return b.saveAs(ctx, t, func(t *token) { t.ID = s.ID }, nothing)
+				}
+			}
+			return b.Store.SaveToken(ctx, t)
+		}
+	}},
 	{"returns what is stored where the partial token says otherwise", "Find/keeps what the partial token sets, takes the rest from storage", func(b *broken) {
 		b.find = func(ctx context.Context, partial *token) (*token, error) {
 			t, err := b.Store.FindToken(ctx, partial)

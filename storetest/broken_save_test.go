@@ -80,6 +80,19 @@ var saveFaults = []fault{
 			return b.Store.SaveToken(ctx, t)
 		}
 	}},
+	{"keeps the client secret where the client is what it finds a record by", "Save/an update by grant or refresh token stores the client secret that it brings", func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			if t == nil || oauthstore.RuleFor(t) != oauthstore.RuleRefreshToken {
+				return b.Store.SaveToken(ctx, t)
+			}
+			return b.saveAs(ctx, t, func(t *token) {
+				if found, err := b.Store.FindToken(ctx, t); err == nil {
+					stored, _ := b.Store.FindTokenByID(ctx, found.ID)
+					t.ClientSecret = stored.ClientSecret
+				}
+			}, nothing)
+		}
+	}},
 	{"saves by user name though there is an id", "Save/an update by id finds its record though the user name differs", func(b *broken) {
 		b.save = func(ctx context.Context, t *token) error {
 			if t != nil && t.ID != "" && t.UserName != "" && ctx.Err() == nil {

@@ -23,6 +23,30 @@ var staleFaults = []fault{
 			return all, err
 		}
 	}},
+	{"lets a copy found by user name win", "Stale/a token found by user name does not undo a refresh", forgetFound(func(partial *token) bool {
+		return oauthstore.RuleFor(partial) == oauthstore.RuleUserName
+	})},
+	{"lets a copy found by access token win", "Stale/a token found by access token does not undo a refresh", forgetFound(func(partial *token) bool {
+		return oauthstore.RuleFor(partial) == oauthstore.RuleAccessToken
+	})},
+	{"lets a copy found by grant token win", "Stale/a token found by grant token does not undo a refresh", forgetFound(func(partial *token) bool {
+		return oauthstore.RuleFor(partial) == oauthstore.RuleRefreshToken && partial.GrantToken != ""
+	})},
+	{"lets a copy found by refresh token win", "Stale/a token found by refresh token does not undo a refresh", forgetFound(func(partial *token) bool {
+		return oauthstore.RuleFor(partial) == oauthstore.RuleRefreshToken && partial.GrantToken == ""
+	})},
+	{"lets a copy win that was found with a field of the caller's own", "Stale/a token found by user name does not undo a refresh", forgetFound(func(partial *token) bool {
+		return partial.Scope != ""
+	})},
+	{"lets a token that it has inserted win", "Stale/a token that an insert has filled in does not undo a refresh", forgetSaved(func(t *token, found bool) bool {
+		return !found
+	})},
+	{"lets a token that it has updated win", "Stale/a token that a save has filled in, by whatever rule, does not undo a refresh", forgetSaved(func(t *token, found bool) bool {
+		return found
+	})},
+	{"lets a token that it has found by a token win", "Stale/a token that a save has filled in, by whatever rule, does not undo a refresh", forgetSaved(func(t *token, found bool) bool {
+		return found && oauthstore.RuleFor(t) >= oauthstore.RuleAccessToken
+	})},
 	{"lets a stale expiry win", "Stale/a stale copy of an expiry does not undo a later one", func(b *broken) {
 		b.save = func(ctx context.Context, t *token) error {
 			var expiry time.Time
@@ -94,6 +118,16 @@ var conflictFaults = []fault{
 		b.save = func(ctx context.Context, t *token) error {
 			for _, s := range b.stored() {
 				if t != nil && t.UserName != "" && t.ID != "" && s.ID != t.ID && s.UserName == t.UserName {
+					return &oauthstore.ConflictError{ID: s.ID}
+				}
+			}
+			return b.Store.SaveToken(ctx, t)
+		}
+	}},
+	{"takes the record without client id for that of every client", "Conflict/an insert for a client of a user does not conflict with the record without client id", func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			for _, s := range b.stored() {
+				if t != nil && t.UserName != "" && t.ID != "" && s.ID != t.ID && s.UserName == t.UserName && s.ClientID == "" {
 					return &oauthstore.ConflictError{ID: s.ID}
 				}
 			}
@@ -198,6 +232,35 @@ func giveIDAway(b *broken) {
 			return b.saveAs(ctx, t, func(t *token) { t.ID = oauthstore.DerivedID(t.UserName, "") }, nothing)
 		}
 		return b.Store.SaveToken(ctx, t)
+	}
+}
+
+// forgetFound makes b find tokens that do not remember what was read, by the partial tokens that are told.
+func forgetFound(by func(partial *token) bool) func(b *broken) {
+	return func(b *broken) {
+		b.find = func(ctx context.Context, partial *token) (*token, error) {
+			t, err := b.Store.FindToken(ctx, partial)
+			if err == nil && by(partial) {
+				return literal(t), nil
+			}
+			return t, err
+		}
+	}
+}
+
+// forgetSaved makes b fill in arguments of SaveToken that do not remember what was read, those that are
+// told by what they were and by whether there was a record.
+func forgetSaved(which func(t *token, found bool) bool) func(b *broken) {
+	return func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			before := literal(t)
+			_, missing := b.Store.FindToken(ctx, t)
+			err := b.Store.SaveToken(ctx, t)
+			if err == nil && which(before, missing == nil) {
+				*t = *literal(t)
+			}
+			return err
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -44,6 +45,42 @@ var updateFaults = []fault{
 			return b.Store.UpdateToken(ctx, t)
 		}
 	}},
+	{"lets a token that it has filled in on UpdateToken win", "Update/a token that an update has filled in, by whatever rule, does not undo a refresh", func(b *broken) {
+		b.update = func(ctx context.Context, t *token) error {
+			err := b.Store.UpdateToken(ctx, t)
+			if err == nil {
+				*t = *literal(t)
+			}
+			return err
+		}
+	}},
+	{"lets a superseded refresh token come back on UpdateToken", "Update/an older refresh token in a literal does not come back", func(b *broken) {
+		b.update = func(ctx context.Context, t *token) error {
+			found, err := b.Store.FindToken(ctx, t)
+			if err != nil {
+				return b.Store.UpdateToken(ctx, t)
+			}
+			_ = b.Store.DeleteToken(ctx, found.ID) // and with the record what it remembers
+			*t = *literal(found)
+			return b.Store.SaveToken(ctx, t)
+		}
+	}},
+	{"takes a record for another that had its id", "Update/a token of a deleted record does not update the one that has its id now", func(b *broken) {
+		b.update = func(ctx context.Context, t *token) error {
+			if t == nil {
+				return b.Store.UpdateToken(ctx, t)
+			}
+			own := literal(t)
+			err := b.Store.UpdateToken(ctx, own)
+			if err == nil {
+				*t = *own
+			}
+			return err
+		}
+	}},
+	{"updates in two steps by access token", "Update/an update by an access token that is replaced meanwhile comes before that or finds nothing", twoSteps(oauthstore.RuleAccessToken)},
+	{"updates in two steps by refresh token", "Update/an update by a refresh token that is replaced meanwhile comes before that or finds nothing", twoSteps(oauthstore.RuleRefreshToken)},
+	{"keeps the argument of UpdateToken for later", "Update/an argument is the caller's again once the update has returned", writeBehind},
 	{"looks first and then inserts on UpdateToken", "Update/an update that meets a delete does not bring the token back", func(b *broken) {
 		b.update = func(ctx context.Context, t *token) error {
 			if _, err := b.Store.FindToken(ctx, t); err != nil {
@@ -67,6 +104,43 @@ var contextFaults = []fault{
 				return err
 			}
 			return ctx.Err()
+		}
+	}},
+	{"goes on in the background once the context has ended", "Context/what ended with its context does not happen later", func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			if err := ctx.Err(); err != nil && t != nil {
+				own := *t
+				time.AfterFunc(time.Millisecond, func() { _ = b.Store.SaveToken(context.Background(), &own) })
+				return err
+			}
+			return b.Store.SaveToken(ctx, t)
+		}
+	}},
+	{"deletes in the background once the context has ended", "Context/what ended with its context does not happen later", func(b *broken) {
+		b.deleteAll = func(ctx context.Context) error {
+			if err := ctx.Err(); err != nil {
+				time.AfterFunc(time.Millisecond, func() { _ = b.Store.DeleteTokens(context.Background()) })
+				return err
+			}
+			return b.Store.DeleteTokens(ctx)
+		}
+	}},
+	{"does not wait for what it has begun when the context ends", "Context/a save whose context ends meanwhile leaves store and argument alone afterwards", func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			if _, ok := ctx.Deadline(); !ok || t == nil {
+				return b.Store.SaveToken(ctx, t)
+			}
+			own, done := *t, make(chan error, 1)
+			time.AfterFunc(time.Millisecond, func() { done <- b.Store.SaveToken(context.Background(), &own) })
+			select {
+			case err := <-done:
+				if err == nil {
+					*t = own
+				}
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 	}},
 	{"hides the error of the context", "Context/an expired context ends every method before it does anything", func(b *broken) {

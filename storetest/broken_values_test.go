@@ -38,6 +38,9 @@ var valueFaults = []fault{
 			return nil
 		})
 	}},
+	{"trims access tokens", "Values/access tokens that differ in case or space are kept apart", func(b *broken) {
+		b.clean(func(t *token) { t.AccessToken = strings.TrimSpace(t.AccessToken) })
+	}},
 	{"keeps an expiry in seconds", "Values/an expiry is kept to the millisecond, as UTC", func(b *broken) {
 		b.save = func(ctx context.Context, t *token) error {
 			return b.saveAs(ctx, t, func(t *token) { t.Expiry = t.Expiry.Truncate(time.Second) }, nothing)

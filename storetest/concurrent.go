@@ -12,6 +12,11 @@ import (
 
 var concurrentChecks = []check{
 	{"savers of one user who set different fields lose no update", concurrentFields},
+	{"savers by access token who set different fields lose no update", concurrentByAccess},
+	{"savers by refresh token who set different fields lose no update", concurrentByRefresh},
+	{"a save by an access token that is replaced meanwhile comes before that or is an insert", moving(atAccess, movedSave)},
+	{"a save by a grant token that is replaced meanwhile comes before that or is an insert", moving(atGrant, movedSave)},
+	{"a save by a refresh token that is replaced meanwhile comes before that or is an insert", moving(atRefresh, movedSave)},
 	{"savers of found copies who set different fields lose no update", concurrentCopies},
 	{"savers of different users are all heard", concurrentUsers},
 	{"the same new user saved by many at once has one record", concurrentInsert},
@@ -21,6 +26,7 @@ var concurrentChecks = []check{
 	{"DeleteTokens beside savers removes what was there", concurrentDeleteAll},
 	{"savers, deleters and listers at once leave a store that agrees with itself", concurrentMix},
 	{"no reader sees a token half written", concurrentHalf},
+	{"an argument is the caller's again once the save has returned", concurrentArgument},
 }
 
 // together runs work in n goroutines, which start at the same time, waits for all of them, and
@@ -82,10 +88,29 @@ func concurrentFields(t *subject) {
 			fields = append(fields, name)
 		}
 	}
+	t.setFields(want, atUser, fields)
+}
+
+func concurrentByAccess(t *subject) {
+	want := literal(t.save(full("user")))
+	t.setFields(want, atAccess, []string{"GrantToken", "RefreshToken", "TokenType", "Scope", "APIDomain", "RedirectURL"})
+}
+
+func concurrentByRefresh(t *subject) {
+	want := literal(t.save(full("user")))
+	want.ClientSecret = atRefresh(want).ClientSecret
+	t.setFields(want, atRefresh, []string{"AccessToken", "TokenType", "Scope", "APIDomain", "RedirectURL"})
+}
+
+// setFields lets one saver for each of the fields set it several times in the only record of the store,
+// which is want, and demands that none of it is lost.
+func (t *subject) setFields(want *oauthstore.OAuthToken, at func(stored *oauthstore.OAuthToken) *oauthstore.OAuthToken, fields []string) {
+	t.Helper()
 	const rounds = 4
+	stored := literal(want)
 	t.together(len(fields), func(i int) error {
 		for n := range rounds {
-			token := &oauthstore.OAuthToken{UserName: "user"}
+			token := at(stored)
 			*textFields(token)[fields[i]] = fmt.Sprint(hush, fields[i], " ", n)
 			if err := t.saveTogether(token); err != nil {
 				return err

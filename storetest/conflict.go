@@ -11,6 +11,7 @@ var conflictChecks = []check{
 	{"a change of client id conflicts with the record of that client", conflictClient},
 	{"a record without user name cannot take a name that is held", conflictGainsUser},
 	{"other clients and records without user name do not conflict", conflictNot},
+	{"an insert for a client of a user does not conflict with the record without client id", conflictNotWithNoClient},
 	{"a conflict that is gone conflicts no more", conflictGone},
 }
 
@@ -85,6 +86,20 @@ func conflictNot(t *subject) {
 	if n := len(t.all()); n != 7 {
 		t.Errorf("GetTokens: got %d tokens, want 7", n)
 	}
+}
+
+func conflictNotWithNoClient(t *subject) {
+	none := t.save(under("1", "user", ""))
+	one := t.save(under("2", "user", "client"))
+	t.wantStored(none, one)
+	t.wantFound(&oauthstore.OAuthToken{UserName: "user"}, "1")
+	t.wantFound(&oauthstore.OAuthToken{UserName: "user", ClientID: "client"}, "2")
+	t.wantFound(&oauthstore.OAuthToken{UserName: "user", ClientID: "other client"}, "1")
+
+	t.save(&oauthstore.OAuthToken{UserName: "user", ClientID: "client", Scope: "of the client"})
+	t.save(&oauthstore.OAuthToken{UserName: "user", Scope: "of no client"})
+	one.Scope, none.Scope = "of the client", "of no client"
+	t.wantStored(none, one)
 }
 
 func conflictGone(t *subject) {

@@ -25,6 +25,8 @@ var findChecks = []check{
 	{"by grant token or refresh token with the client", findByRefresh},
 	{"by grant token before refresh token", findGrantFirst},
 	{"by grant or refresh token: the stored client id must be equal", findRefreshClient},
+	{"by refresh token: an unset grant token leads to no record", findUnsetGrant},
+	{"by grant token: an unset refresh token leads to no record", findUnsetRefresh},
 	{"by refresh token: the one stored now, not an earlier one", findLaterRefresh},
 	{"keeps what the partial token sets, takes the rest from storage", findKeepsFields},
 	{"leaves its argument as it was", findLeavesArgument},
@@ -227,6 +229,32 @@ func findRefreshClient(t *subject) {
 	t.save(&oauthstore.OAuthToken{ID: "second", GrantToken: hush + "grant", RefreshToken: hush + "refresh", ClientID: "client"})
 	t.wantFound(withClient(hush+"grant", "", "client"), "second")
 	t.wantFound(withClient("", hush+"refresh", "client"), "second")
+}
+
+func findUnsetGrant(t *subject) {
+	for _, id := range []string{"1", "2", "3"} {
+		t.save(&oauthstore.OAuthToken{ID: id, ClientID: "client", RefreshToken: hush + "refresh " + id})
+	}
+	t.wantFound(withClient("", hush+"refresh 1", "client"), "1")
+	t.wantFound(withClient("", hush+"refresh 2", "client"), "2")
+	t.wantFound(withClient("", hush+"refresh 3", "client"), "3")
+	t.wantNotFound(withClient("", hush+"unknown", "client"))
+
+	saved := t.save(withClient("", hush+"refresh 2", "client"))
+	t.wantID(saved, "2")
+}
+
+func findUnsetRefresh(t *subject) {
+	for _, id := range []string{"1", "2", "3"} {
+		t.save(&oauthstore.OAuthToken{ID: id, ClientID: "client", GrantToken: hush + "grant " + id})
+	}
+	t.wantFound(withClient(hush+"grant 1", "", "client"), "1")
+	t.wantFound(withClient(hush+"grant 2", "", "client"), "2")
+	t.wantFound(withClient(hush+"grant 3", "", "client"), "3")
+	t.wantNotFound(withClient(hush+"unknown", "", "client"))
+
+	saved := t.save(withClient(hush+"grant 2", "", "client"))
+	t.wantID(saved, "2")
 }
 
 func findLaterRefresh(t *subject) {

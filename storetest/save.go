@@ -12,6 +12,7 @@ var saveChecks = []check{
 	{"an update changes every field that is set", saveOverwrites},
 	{"an update fills in its argument with what is stored", saveFillsIn},
 	{"an update finds its record by every rule", saveByEveryRule},
+	{"an update by grant or refresh token stores the client secret that it brings", saveClientSecret},
 	{"an update by id finds its record though the user name differs", saveByID},
 	{"an update by user name may give the record its client id", saveGainsClient},
 	{"an update by id may give the record its user name", saveGainsUser},
@@ -115,6 +116,19 @@ func saveByEveryRule(t *subject) {
 		want.Scope = update.Scope
 		t.save(update)
 		t.wantSame("the argument after SaveToken "+update.Scope, update, want)
+		t.wantStored(want)
+	}
+}
+
+func saveClientSecret(t *subject) {
+	want := literal(t.save(full("user")))
+	for by, update := range map[string]*oauthstore.OAuthToken{
+		"grant token":   withClient(want.GrantToken, "", "client"),
+		"refresh token": withClient("", want.RefreshToken, "client"),
+	} {
+		update.ClientSecret, want.ClientSecret = hush+"brought by "+by, hush+"brought by "+by
+		t.save(update)
+		t.wantSame("the argument after SaveToken by "+by, update, want)
 		t.wantStored(want)
 	}
 }

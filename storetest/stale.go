@@ -8,6 +8,12 @@ import (
 
 var staleChecks = []check{
 	{"a stale copy does not undo a refresh", staleCopy},
+	{"a token found by user name does not undo a refresh", staleFound(atUser)},
+	{"a token found by access token does not undo a refresh", staleFound(atAccess)},
+	{"a token found by grant token does not undo a refresh", staleFound(atGrant)},
+	{"a token found by refresh token does not undo a refresh", staleFound(atRefresh)},
+	{"a token that an insert has filled in does not undo a refresh", staleInserted},
+	{"a token that a save has filled in, by whatever rule, does not undo a refresh", staleSaved},
 	{"a stale copy of an expiry does not undo a later one", staleExpiry},
 	{"a stale copy with a changed field changes that field only", staleChange},
 	{"an older refresh token in a literal does not come back", staleLiteral},
@@ -34,16 +40,93 @@ func copies(t *subject, id string) map[string]*oauthstore.OAuthToken {
 	return found
 }
 
+// The ways to point at a record, by the rules of oauthstore.RuleFor.
+
+func atID(stored *oauthstore.OAuthToken) *oauthstore.OAuthToken {
+	return &oauthstore.OAuthToken{ID: stored.ID}
+}
+
+func atUser(stored *oauthstore.OAuthToken) *oauthstore.OAuthToken {
+	return &oauthstore.OAuthToken{UserName: stored.UserName}
+}
+
+func atAccess(stored *oauthstore.OAuthToken) *oauthstore.OAuthToken {
+	return &oauthstore.OAuthToken{AccessToken: stored.AccessToken}
+}
+
+func atGrant(stored *oauthstore.OAuthToken) *oauthstore.OAuthToken {
+	return withClient(stored.GrantToken, "", stored.ClientID)
+}
+
+func atRefresh(stored *oauthstore.OAuthToken) *oauthstore.OAuthToken {
+	return withClient("", stored.RefreshToken, stored.ClientID)
+}
+
+// wantNoUndo refreshes the only record of the store, which is want, then saves an older copy of it with
+// one change, and demands that the refresh stays.
+func (t *subject) wantNoUndo(from string, stale, want *oauthstore.OAuthToken) {
+	t.Helper()
+	want.GrantToken, want.RefreshToken, want.AccessToken = hush+"grant after "+from, hush+"refresh after "+from, hush+"access after "+from
+	t.save(&oauthstore.OAuthToken{
+		ID: want.ID, GrantToken: want.GrantToken, RefreshToken: want.RefreshToken, AccessToken: want.AccessToken,
+	})
+	stale.APIDomain, want.APIDomain = "from "+from, "from "+from
+	t.save(stale)
+	t.wantSame("a stale token of "+from+", after it is saved", stale, want)
+	t.wantStored(want)
+}
+
 func staleCopy(t *subject) {
 	want := literal(t.save(full("user")))
 	for from, stale := range copies(t, want.ID) {
-		want.RefreshToken, want.AccessToken = hush+"refresh after "+from, hush+"access after "+from
-		t.save(&oauthstore.OAuthToken{ID: want.ID, RefreshToken: want.RefreshToken, AccessToken: want.AccessToken})
+		t.wantNoUndo(from, stale, want)
+	}
+}
 
-		stale.APIDomain, want.APIDomain = "from "+from, "from "+from
-		t.save(stale)
-		t.wantSame("a stale token of "+from+", after it is saved", stale, want)
-		t.wantStored(want)
+func staleFound(at func(stored *oauthstore.OAuthToken) *oauthstore.OAuthToken) func(t *subject) {
+	return func(t *subject) {
+		want := literal(t.save(full("user")))
+		t.wantNoUndo("FindToken", t.find(at(want)), want)
+
+		// With a field of the caller's own: what equals the rest of the record is still not set.
+		partial := at(want)
+		partial.Scope, want.Scope = "all", "all"
+		t.wantNoUndo("FindToken with a scope", t.find(partial), want)
+	}
+}
+
+func staleInserted(t *subject) {
+	named, chosen, anonymous := full("user"), full("user"), full("")
+	chosen.ID = "chosen"
+	for what, inserted := range map[string]*oauthstore.OAuthToken{
+		"with a user name": named, "under an id of the caller's": chosen, "without user name": anonymous,
+	} {
+		t.save(inserted)
+		t.wantNoUndo("an insert "+what, inserted, literal(inserted))
+		t.delete(inserted.ID)
+	}
+}
+
+func staleSaved(t *subject) {
+	t.filledIn(func(token *oauthstore.OAuthToken) { t.save(token) })
+}
+
+// filledIn demands that what save fills in does not undo a refresh, whatever it finds its record by, and
+// whether it changes it or not.
+func (t *subject) filledIn(save func(token *oauthstore.OAuthToken)) {
+	t.Helper()
+	want := literal(t.save(full("user")))
+	for by, at := range map[string]func(*oauthstore.OAuthToken) *oauthstore.OAuthToken{
+		"id": atID, "user name": atUser, "access token": atAccess, "grant token": atGrant, "refresh token": atRefresh,
+	} {
+		same := at(want)
+		save(same)
+		t.wantNoUndo("a save by "+by+" that changes nothing", same, want)
+
+		change := at(want)
+		change.Scope, want.Scope = "by "+by, "by "+by
+		save(change)
+		t.wantNoUndo("a save by "+by, change, want)
 	}
 }
 

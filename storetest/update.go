@@ -13,7 +13,13 @@ var updateChecks = []check{
 	{"what cannot be looked for is an invalid token", updating(updateInvalid)},
 	{"a rename that conflicts changes nothing", updating(updateConflict)},
 	{"a stale copy does not undo a refresh", updating(updateStale)},
+	{"a token that an update has filled in, by whatever rule, does not undo a refresh", updating(updateFilledIn)},
+	{"an older refresh token in a literal does not come back", updating(updateLiteral)},
 	{"an update that meets a delete does not bring the token back", updating(updateMeetsDelete)},
+	{"a token of a deleted record does not update the one that has its id now", updating(updateReplaced)},
+	{"an update by an access token that is replaced meanwhile comes before that or finds nothing", updating(moving(atAccess, movedUpdate))},
+	{"an update by a refresh token that is replaced meanwhile comes before that or finds nothing", updating(moving(atRefresh, movedUpdate))},
+	{"an argument is the caller's again once the update has returned", updating(updateArgument)},
 }
 
 // updating skips the check where the store is no oauthstore.TokenUpdater.
@@ -98,6 +104,37 @@ func updateStale(t *subject) {
 	t.update(stale)
 	t.wantSame("a stale token after it is updated", stale, want)
 	t.wantStored(want)
+}
+
+func updateFilledIn(t *subject) { t.filledIn(t.update) }
+
+func updateLiteral(t *subject) {
+	want := literal(t.save(full("user")))
+	old := want.RefreshToken
+	for i := range 3 {
+		want.RefreshToken = fmt.Sprint(hush, "refresh ", i)
+		t.update(&oauthstore.OAuthToken{ID: want.ID, RefreshToken: want.RefreshToken})
+		late := &oauthstore.OAuthToken{UserName: "user", RefreshToken: old, Scope: fmt.Sprint("late ", i)}
+		t.update(late)
+		want.Scope = late.Scope
+		t.wantSame("a token with a superseded refresh token, after it is updated", late, want)
+		t.wantStored(want)
+	}
+}
+
+func updateReplaced(t *subject) {
+	stale := t.save(full("user"))
+	found := t.byID(stale.ID)
+	t.delete(stale.ID)
+	next := full("user")
+	next.RefreshToken, next.AccessToken = hush+"next refresh", hush+"next access"
+	t.save(next)
+	for from, token := range map[string]*oauthstore.OAuthToken{"SaveToken": stale, "FindTokenByID": found} {
+		token.AccessToken = hush + "refreshed too late"
+		err := t.updater.UpdateToken(t.Context(), token)
+		t.wantError("UpdateToken of a token of "+from+" whose record was deleted and made anew", err, oauthstore.ErrTokenNotFound)
+	}
+	t.wantStored(next)
 }
 
 func updateMeetsDelete(t *subject) {

@@ -61,6 +61,9 @@ func valueApart(t *subject) {
 		t.wantFound(&oauthstore.OAuthToken{AccessToken: want.AccessToken}, want.ID)
 	}
 	t.wantNotFound(&oauthstore.OAuthToken{AccessToken: hush + "TOKEN"})
+	if n := len(t.all()); n != 3 {
+		t.Errorf("GetTokens: got %d tokens, want 3", n)
+	}
 }
 
 func valueExpiry(t *subject) {

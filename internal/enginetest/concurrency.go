@@ -17,13 +17,19 @@ const (
 	users   = 100 // each saved once by every store
 )
 
-// RunConcurrent lets many writers, in several stores, save the tokens of many users while others read
-// and delete, and looks whether an update was lost or a token was seen half-written.
+// RunConcurrent is [RunWriters] on a test server.
 func RunConcurrent(t *testing.T, b Backend) {
+	RunWriters(t, b.NewStore, func(t *testing.T) Audit { return audit(t, b) })
+}
+
+// RunWriters lets many writers, in several stores, save the tokens of many users while others read
+// and delete, and looks whether an update was lost or a token was seen half-written. newStore returns a store
+// that shares nothing with others but the service, which must be empty; look looks at the service itself.
+func RunWriters(t *testing.T, newStore func(t *testing.T) Store, look func(t *testing.T) Audit) {
 	ctx := context.Background()
 	all := make([]Store, stores)
 	for i := range all {
-		all[i] = b.NewStore(t)
+		all[i] = newStore(t)
 	}
 	type job struct{ store, user int }
 	jobs := make(chan job)
@@ -43,8 +49,8 @@ func RunConcurrent(t *testing.T, b Backend) {
 	var others sync.WaitGroup
 	for i := range stores {
 		others.Add(2)
-		go func() { defer others.Done(); read(t, b.NewStore(t), stop) }()
-		go func() { defer others.Done(); comeAndGo(t, b.NewStore(t), i, stop) }()
+		go func() { defer others.Done(); read(t, newStore(t), stop) }()
+		go func() { defer others.Done(); comeAndGo(t, newStore(t), i, stop) }()
 	}
 	for s := range stores {
 		for u := range users {
@@ -55,8 +61,8 @@ func RunConcurrent(t *testing.T, b Backend) {
 	wg.Wait()
 	close(stop)
 	others.Wait()
-	checkContributions(t, b)
-	if a := audit(t, b); !slices.Equal(a.Stored, a.Listed) || len(a.Stored) != users {
+	checkContributions(t, newStore(t))
+	if a := look(t); !slices.Equal(a.Stored, a.Listed) || len(a.Stored) != users {
 		t.Errorf("%d secrets, %d index entries, want %d of both and the same\nsecrets: %v\nindex: %v",
 			len(a.Stored), len(a.Listed), users, a.Stored, a.Listed)
 	}
@@ -80,10 +86,9 @@ func contribution(store, user int) *oauthstore.OAuthToken {
 	return t
 }
 
-func checkContributions(t *testing.T, b Backend) {
+func checkContributions(t *testing.T, s Store) {
 	t.Helper()
 	var tokens []*oauthstore.OAuthToken
-	s := b.NewStore(t)
 	if err := again(func() (err error) { tokens, err = s.GetTokens(context.Background()); return err }); err != nil {
 		t.Fatal(err)
 	}
