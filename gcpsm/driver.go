@@ -34,7 +34,10 @@ type driver struct {
 	seen   sightings
 }
 
-var _ engine.Driver = (*driver)(nil)
+var (
+	_ engine.Driver = (*driver)(nil)
+	_ engine.Prober = (*driver)(nil)
+)
 
 func newDriver(client Client, c config) *driver {
 	d := &driver{client: client, config: c, prefix: c.fullPrefix(), parent: "projects/" + c.project}
@@ -56,8 +59,26 @@ func (d *driver) resource(name string) string { return d.parent + "/secrets/" + 
 
 // Get implements engine.Driver.
 func (d *driver) Get(ctx context.Context, name string, after engine.Rev) (engine.Record, engine.Rev, error) {
+	return found(d.walk(name).head(ctx, revision(after).number))
+}
+
+// Probe implements engine.Prober. Reading by number is consistent, so it goes up from the newest number that
+// is known. Nothing is known of a secret just made; so it is not many steps.
+func (d *driver) Probe(ctx context.Context, name string) (engine.Record, engine.Rev, error) {
 	w := d.walk(name)
-	head, err := w.head(ctx, revision(after).number)
+	known := d.seen.of(name)
+	if known.destroyed == known.newest {
+		w.read[known.newest] = &version{number: known.newest} // for ever
+	}
+	top, err := w.climb(ctx, known.newest)
+	if err != nil {
+		return engine.Record{}, engine.None, err
+	}
+	return found(w.from(ctx, top, 0))
+}
+
+// found is what the engine wants to know of a head.
+func found(head *version, err error) (engine.Record, engine.Rev, error) {
 	if err != nil {
 		return engine.Record{}, engine.None, err
 	}
@@ -91,7 +112,7 @@ func (d *driver) commit(ctx context.Context, name string, b rev, floor int, rec 
 		return 0, err
 	}
 	if !won {
-		d.discard(ctx, name)
+		d.discard(ctx, name, b)
 		return 0, d.conflict("AddSecretVersion", name, nil)
 	}
 	return number, nil
@@ -114,26 +135,15 @@ func (d *driver) add(ctx context.Context, name string, floor int, rec engine.Rec
 	if err != nil {
 		return 0, false, d.fail("AddSecretVersion", name, true, err)
 	}
-	number = versionNumber(out.GetName())
+	if number, err = d.number("AddSecretVersion", name, out.GetName()); err != nil {
+		return 0, false, err
+	}
+	if number <= revision(rec.Base).number {
+		d.seen.forget(name) // the numbers have started anew
+	}
 	d.seen.add(name, number)
 	won, err = d.walk(name).won(ctx, &version{number: number, readable: true, rec: rec})
 	return number, won, err
-}
-
-// discard destroys a void version that a delete has beaten: a credential must not stay behind the
-// tombstone of its token. The void version itself cannot go alone, since somebody may just be building on
-// that tombstone, for whom a destroyed version between would mean defeat; so another tombstone covers it.
-// Where that comes too late, or fails, the next save destroys the void version.
-func (d *driver) discard(ctx context.Context, name string) {
-	head, err := d.walk(name).head(ctx, 0)
-	if err != nil || head.readable {
-		return
-	}
-	top, won, err := d.add(ctx, name, head.floor, engine.Record{Base: head.rev().encode(), Deleted: true})
-	if err != nil || !won {
-		return
-	}
-	_ = d.bury(ctx, name, head.rev(), top)
 }
 
 // create makes the secret, which has no version yet. One that exists already, without a version, is
@@ -148,11 +158,11 @@ func (d *driver) create(ctx context.Context, name string) error {
 	if status.Code(err) != codes.AlreadyExists {
 		return d.fail("CreateSecret", name, false, err)
 	}
-	newest, err := d.newest(ctx, name)
-	if err != nil || newest == nil {
+	versions, err := d.list(ctx, name)
+	if err != nil || len(versions) == 0 {
 		return err
 	}
-	d.seen.add(name, versionNumber(newest.GetName()))
+	d.seen.add(name, newest(versions))
 	return d.conflict("CreateSecret", name, nil)
 }
 
@@ -182,52 +192,6 @@ func (d *driver) secret() *pb.Secret {
 		s.Replication = &pb.Replication{Replication: &pb.Replication_UserManaged_{UserManaged: managed}}
 	}
 	return s
-}
-
-// Delete implements engine.Driver.
-//
-// DeleteSecret would let the numbers start anew, and a writer that read version 1 of the old secret
-// would be taken for the successor of version 1 of a new one. So a tombstone becomes the newest version,
-// after which no write that is under way can win, and then all versions are destroyed. A secret whose
-// newest version is destroyed counts as absent.
-func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombstone engine.Record) error {
-	if tombstone.Base != base {
-		made := revision(tombstone.Base)
-		return d.bury(ctx, name, rev{made.number, revision(base).floor}, revision(base).number)
-	}
-	b := revision(base)
-	top, err := d.commit(ctx, name, b, b.floor, tombstone)
-	if err != nil {
-		return err
-	}
-	return d.bury(ctx, name, b, top)
-}
-
-// bury destroys all versions up to the tombstone, which was made from b, in an order that no reader can
-// mistake: first b and what is older, while the tombstone still shows that there is more to do; then the
-// tombstone; then void versions between the two, which would have made the tombstone look void.
-func (d *driver) bury(ctx context.Context, name string, b rev, tombstone int) error {
-	if max(d.seen.of(name).clean, 1) < b.floor {
-		// Whoever was to destroy the versions below may have died before, or is about to.
-		if err := d.sweep(ctx, name, b.floor); err != nil {
-			return err
-		}
-	}
-	var order []int
-	for number := b.floor; number <= b.number; number++ {
-		order = append(order, number)
-	}
-	order = append(order, tombstone)
-	for number := b.number + 1; number < tombstone; number++ {
-		order = append(order, number)
-	}
-	for _, number := range order {
-		if err := d.destroy(ctx, name, number); err != nil {
-			return err
-		}
-	}
-	d.seen.cleaned(name, b.floor, tombstone+1)
-	return nil
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -33,9 +33,13 @@ func (d *driver) fail(op, name string, quiet bool, err error) error {
 		return nil
 	}
 	s := status.Convert(err)
+	class := classOf(s.Code())
+	if aboutKey(err) {
+		class = oauthstore.ErrAccessDenied // it is a matter of Cloud KMS: no retry helps, and the caller may
+	}
 	f := &engine.Fault{
 		Backend: "gcpsm", Op: op, Secret: d.FullName(name),
-		Class: classOf(s.Code()), Code: s.Code().String(), Err: err,
+		Class: class, Code: s.Code().String(), Err: err,
 	}
 	if !quiet {
 		f.Message = s.Message()
@@ -48,6 +52,12 @@ func (d *driver) fail(op, name string, quiet bool, err error) error {
 		f.Err = errors.Join(context.Canceled, err)
 	}
 	return f
+}
+
+// unsure is the error of an answer that cannot be, or not yet.
+func (d *driver) unsure(op, name, message string) error {
+	return &engine.Fault{Backend: "gcpsm", Op: op, Secret: d.FullName(name), Class: oauthstore.ErrUnavailable,
+		Message: message, Err: oauthstore.ErrUnavailable}
 }
 
 // conflict is the error of a write that came too late; cause may be nil.

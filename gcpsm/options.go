@@ -1,11 +1,14 @@
 package gcpsm
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"time"
+
+	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/engine"
@@ -73,7 +76,7 @@ func WithVersionsKept(n int) Option {
 }
 
 // WithTimeout bounds each step of a call, the retries of a read included, where the caller's context
-// does not end sooner. Default 15 seconds.
+// does not end sooner. Default 15 seconds, at most 2 minutes: an insert has three between its two writes.
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }
@@ -121,13 +124,21 @@ func (c *config) check() error {
 		return bad("WithLabels", "%d labels, want at most %d", len(c.labels), maxLabels)
 	case c.keep < 0:
 		return bad("WithVersionsKept", "%d, want 0 or more", c.keep)
-	case c.timeout <= 0:
-		return bad("WithTimeout", "%v, want more than 0", c.timeout)
+	case c.timeout <= 0 || c.timeout > engine.MaxTimeout:
+		return bad("WithTimeout", "%v, want more than 0 and at most %v", c.timeout, engine.MaxTimeout)
 	}
 	for key, value := range c.labels {
 		if !labelKey.MatchString(key) || !labelValue.MatchString(value) {
 			return bad("WithLabels", "%q: %q: want lower-case letters, digits, _ and -, at most 63", key, value)
 		}
+	}
+	return nil
+}
+
+func checkClient(client Client) error {
+	official, ok := client.(*secretmanager.Client)
+	if client == nil || ok && official == nil {
+		return errors.New("gcpsm: the client is nil")
 	}
 	return nil
 }

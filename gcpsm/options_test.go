@@ -4,7 +4,9 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
+	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"github.com/stretchr/testify/require"
 
@@ -22,6 +24,7 @@ func TestNew_refusesOptionsByName(t *testing.T) {
 		"WithLabels":           {WithLabels(map[string]string{"Team": "x"})},
 		"WithVersionsKept":     {WithVersionsKept(-1)},
 		"WithTimeout":          {WithTimeout(0)},
+		"want more than 0 and": {WithTimeout(2*time.Minute + 1)},
 	} {
 		_, err := New(client, "my-project", opts...)
 		require.ErrorContains(t, err, option)
@@ -33,6 +36,13 @@ func TestNew_refusesOptionsByName(t *testing.T) {
 	for _, project := range []string{"", "a/b", "My-Project"} {
 		_, err = New(client, project)
 		require.ErrorContains(t, err, "project", project)
+	}
+}
+
+func TestNew_refusesANilClient(t *testing.T) {
+	for _, client := range []Client{nil, (*secretmanager.Client)(nil)} {
+		_, err := New(client, "my-project")
+		require.ErrorContains(t, err, "the client is nil")
 	}
 }
 

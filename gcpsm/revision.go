@@ -28,7 +28,7 @@ func revision(e engine.Rev) rev {
 	return rev{n, max(f, 1)}
 }
 
-// versionNumber returns the number at the end of a version's resource name.
+// versionNumber returns the number at the end of a version's resource name, 0 if there is none.
 func versionNumber(resource string) int {
 	n, _ := strconv.Atoi(resource[strings.LastIndexByte(resource, '/')+1:])
 	return n
@@ -70,8 +70,12 @@ type sightings struct {
 }
 
 type sighting struct {
-	newest int
-	clean  int // no version below is left, for certain
+	newest    int
+	destroyed int // the newest version that was seen destroyed
+	clean     int // no version below is left, for certain
+
+	// anew says that the secret was deleted by other means: latest and the list may still show the former one.
+	anew bool
 }
 
 // maxSightings bounds the memory. What is forgotten is seen again.
@@ -86,10 +90,16 @@ func (s *sightings) of(name string) sighting {
 func (s *sightings) update(name string, change func(*sighting)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.secrets == nil || len(s.secrets) >= maxSightings {
+	if s.secrets == nil {
 		s.secrets = make(map[string]sighting)
 	}
-	v := s.secrets[name]
+	v, ok := s.secrets[name]
+	if !ok && len(s.secrets) >= maxSightings {
+		for other := range s.secrets { // any will do
+			delete(s.secrets, other)
+			break
+		}
+	}
 	change(&v)
 	s.secrets[name] = v
 }
@@ -97,6 +107,11 @@ func (s *sightings) update(name string, change func(*sighting)) {
 // add remembers that a version was seen.
 func (s *sightings) add(name string, number int) {
 	s.update(name, func(v *sighting) { v.newest = max(v.newest, number) })
+}
+
+// destroyed remembers that a version was seen destroyed.
+func (s *sightings) destroyed(name string, number int) {
+	s.update(name, func(v *sighting) { v.destroyed = max(v.destroyed, number) })
 }
 
 // cleaned remembers that the versions from one to below another were destroyed.
@@ -108,8 +123,12 @@ func (s *sightings) cleaned(name string, from, below int) {
 	})
 }
 
+// forget remembers nothing but that the secret was deleted, by other means.
 func (s *sightings) forget(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.secrets, name)
+	s.update(name, func(v *sighting) { *v = sighting{anew: true} })
+}
+
+// caughtUp remembers that latest shows the secret as it is.
+func (s *sightings) caughtUp(name string) {
+	s.update(name, func(v *sighting) { v.anew = false })
 }

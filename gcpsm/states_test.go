@@ -12,7 +12,6 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
-	"github.com/oauthstore/oauthstore/storetest"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -104,12 +103,6 @@ func TestLaggingService_isNotTakenForADelete(t *testing.T) {
 	token, err := b.NewStore(t).FindTokenByID(ctx, "x")
 	require.NoError(t, err)
 	require.Contains(t, []string{"a", "b"}, token.AccessToken)
-}
-
-func TestEmulators_areEnough(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
-		return newBackend(t, gcpsmtest.WithEmulatorQuirks()).NewStore(t)
-	})
 }
 
 // mangler flips a bit of what it reads.

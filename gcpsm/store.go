@@ -15,7 +15,14 @@
 // of two writers that read the same version one succeeds, and the other's version is void and destroyed
 // later. Only reading a version by its number is strongly consistent at Google; a plain read takes the
 // newest version that the service shows, which may for minutes be an older one after another process's
-// write. No write is based on it unnoticed, and a store never goes behind what it has seen itself.
+// write. No write is based on it unnoticed, and a store never goes behind what it has seen itself. That there
+// is no token is believed only after a look by number.
+//
+// This rests on the versions that the store adds and destroys. Versions added or destroyed by hand are outside
+// of it: to restore a backup read it and use [Store.SaveToken]. Deleting a secret as a whole is allowed; it is
+// made anew with the next save. A version disabled by hand makes an [oauthstore.CorruptRecordError] until it is
+// enabled; where a version's encryption key cannot be used, calls are
+// [oauthstore.ErrAccessDenied], and nothing is taken for deleted.
 //
 // # Cost
 //
@@ -23,6 +30,10 @@
 // them: what stays of a deleted token is an empty secret, which costs nothing and keeps the numbers from
 // starting anew. A process that dies between a write and that leaves a version; one write in 64 to a
 // secret looks for such.
+//
+// Where an administrator has set a secret's version_destroy_ttl, a version is disabled first, and destroyed
+// after that time. Until then the credential is billed, and who may enable versions can recover it, of a
+// deleted token too.
 //
 // # Limits
 //
@@ -34,10 +45,12 @@
 //
 // secretmanager.versions.access to read. To save also secretmanager.secrets.create,
 // secretmanager.versions.add, secretmanager.versions.destroy and secretmanager.versions.list, which
-// tells a secret whose token was deleted from others. The same to delete.
+// finds what others have left behind. The same to delete. With a version_destroy_ttl reading a deleted token
+// takes secretmanager.versions.list too.
 package gcpsm
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/oauthstore/oauthstore"
@@ -55,13 +68,14 @@ var (
 )
 
 // New returns a store that keeps its secrets in project, an id or number, and uses client, a
-// *secretmanager.Client. It checks the options and does no I/O; its error names the option.
+// *secretmanager.Client as secretmanager.NewClient makes it: over REST the service's error codes are lost. It
+// checks the options and does no I/O; its error names the option.
 func New(client Client, project string, opts ...Option) (*Store, error) {
 	c := config{project: project, prefix: "oauthstore", codec: codec.JSON{}, timeout: engine.DefaultTimeout}
 	for _, o := range opts {
 		o(&c)
 	}
-	if err := c.check(); err != nil {
+	if err := cmp.Or(c.check(), checkClient(client)); err != nil {
 		return nil, err
 	}
 	return &Store{engine: engine.New(newDriver(client, c), c.codec, c.timeout)}, nil
@@ -69,12 +83,14 @@ func New(client Client, project string, opts ...Option) (*Store, error) {
 
 // FindToken implements [oauthstore.TokenStore]. By id, or by user name where the store made the id,
 // it costs one AccessSecretVersion; otherwise one more, and one for the index where it was not read
-// within the last minute. By a token that changed since it was inserted it reads all tokens.
+// within the last minute. By a token that changed since it was inserted it reads all tokens. A secret that is
+// not there costs one AccessSecretVersion more, one whose token was deleted two.
 func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
 	return s.engine.FindToken(ctx, token)
 }
 
-// FindTokenByID implements [oauthstore.TokenStore]. It costs one AccessSecretVersion.
+// FindTokenByID implements [oauthstore.TokenStore]. It costs one AccessSecretVersion; two where there is no
+// such secret, and three where its token was deleted.
 func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuthToken, error) {
 	return s.engine.FindTokenByID(ctx, id)
 }
@@ -94,7 +110,8 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 
 // DeleteToken implements [oauthstore.TokenStore]. It costs an AccessSecretVersion, an AddSecretVersion
 // and two DestroySecretVersion of the token and an AddSecretVersion of the index; and a
-// ListSecretVersions where another process has written the token, which may have left older versions.
+// ListSecretVersions where another process has written the token, which may have left older versions. Where
+// there is no token it costs what FindTokenByID does.
 func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	return s.engine.DeleteToken(ctx, id)
 }
@@ -105,8 +122,8 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 	return s.engine.GetTokens(ctx)
 }
 
-// DeleteTokens implements [oauthstore.TokenStore]. For each token it costs what DeleteToken does, and
-// the index is read and written once.
+// DeleteTokens implements [oauthstore.TokenStore]. For each token it costs what DeleteToken does. The index
+// costs three AccessSecretVersion, since its newest version has to be found by number, and is written once.
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	return s.engine.DeleteTokens(ctx)
 }

@@ -28,7 +28,8 @@
 // # Consistency
 //
 // By default a change is visible at once, everywhere. The service promises that only for a version
-// that is accessed by its number; [WithStaleness] shows what that means for a client.
+// that is accessed by its number; [WithStaleness] shows what that means for a client, and
+// [WithLaggingLatest] the least that it can mean.
 //
 // # Errors
 //
@@ -54,7 +55,7 @@
 //   - The service's REST interface, and ListLocations and GetLocation, which are another service.
 //   - Pub/Sub and rotation: topics and rotation are checked, stored and shown, but nothing is sent
 //     and next_rotation_time does not move. Tags are accepted and forgotten.
-//   - Encryption: a key is checked for its form and shown, never asked for.
+//   - Encryption: a key is checked for its form and shown; [Server.DisableKey] is all that can happen to it.
 //   - Regions: one server answers for all locations, and a global endpoint for regional secrets too.
 //   - In filters, functions and the bare words that would search all fields.
 //   - The minimum and maximum of expire_time beyond that it lies ahead; quotas that the service

@@ -2,6 +2,8 @@ package gcpsmtest
 
 import (
 	"encoding/base64"
+	"math"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -13,13 +15,14 @@ const (
 	maxPageSize     = 25_000 // ListSecretsRequest.page_size, in the API's reference
 )
 
-// A page is the part of a listing that a request asks for: what passes the filter, from the newest
-// one before the place where the last page ended.
+// A page is the part of a listing that a request asks for: what passes the filter, from the next one
+// after the place where the last page ended.
 type page struct {
-	size     int
-	before   int64 // 0 for the first page
-	filtered bool
-	matches  predicate
+	size      int
+	after     int64 // 0 for the first page
+	ascending bool  // the oldest one first
+	filtered  bool
+	matches   predicate
 }
 
 // A listRequest is what the two requests that list have in common.
@@ -31,7 +34,7 @@ type listRequest interface {
 
 // newPage returns the page of listed messages that req asks for.
 func (s *Server) newPage(req listRequest, listed proto.Message) (page, error) {
-	p := page{size: int(req.GetPageSize())}
+	p := page{size: int(req.GetPageSize()), ascending: s.config.has(AscendingLists)}
 	switch {
 	case p.size < 0:
 		return page{}, invalid("The page_size [%d] is negative.", p.size)
@@ -39,11 +42,14 @@ func (s *Server) newPage(req listRequest, listed proto.Message) (page, error) {
 		p.size = defaultPageSize
 	}
 	p.size = min(p.size, maxPageSize)
+	if s.config.has(WholeLists) {
+		p.size = math.MaxInt
+	}
 	var err error
-	if p.before, err = readToken(req.GetPageToken()); err != nil {
+	if p.after, err = readToken(req.GetPageToken()); err != nil {
 		return page{}, err
 	}
-	if req.GetFilter() == "" || s.config.quirks {
+	if req.GetFilter() == "" || s.config.emulator {
 		return p, nil
 	}
 	p.filtered = true
@@ -67,10 +73,13 @@ func (p page) total(n int) int32 {
 // cut returns the items of all, newest first, that are on the page, and the token for the next one.
 // A token holds the place of the last item, so that what is added meanwhile shifts nothing.
 func cut[T any](p page, all []T, place func(T) int64) ([]T, string) {
-	if p.before > 0 {
-		for len(all) > 0 && place(all[0]) >= p.before {
-			all = all[1:]
-		}
+	if p.ascending {
+		slices.Reverse(all)
+	}
+	if p.after > 0 {
+		all = slices.DeleteFunc(all, func(item T) bool {
+			return place(item) == p.after || place(item) > p.after != p.ascending
+		})
 	}
 	if len(all) <= p.size {
 		return all, ""

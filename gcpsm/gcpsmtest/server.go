@@ -31,6 +31,7 @@ type Server struct {
 
 	mu     sync.Mutex
 	store  store
+	keys   map[string]bool // the encryption keys that are disabled
 	quotas quotas
 }
 
@@ -48,7 +49,8 @@ func NewServer(opts ...Option) *Server {
 	for _, opt := range opts {
 		opt(&s.config)
 	}
-	s.store = newStore(s.config.staleness)
+	s.store = newStore(s.config.staleness, s.config.lag)
+	s.keys = make(map[string]bool)
 	s.quotas = make(quotas)
 	s.serve()
 	return s

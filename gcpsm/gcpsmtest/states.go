@@ -39,6 +39,8 @@ func (s *service) DestroySecretVersion(_ context.Context, req *pb.DestroySecretV
 	return s.change(req, func(sec *secret, v *version, now time.Time) error {
 		ttl := sec.meta.GetVersionDestroyTtl().AsDuration()
 		switch {
+		case v.meta.GetState() == pb.SecretVersion_DESTROYED && s.config.has(DestroyTwice):
+			return nil
 		case v.meta.GetState() == pb.SecretVersion_DESTROYED:
 			return alreadyDestroyed()
 		case v.meta.GetScheduledDestroyTime() != nil:

@@ -37,14 +37,15 @@ type state struct {
 // the newest. Its user holds the server's lock.
 type store struct {
 	staleness time.Duration
+	lag       time.Duration // beyond which nobody looks back
 	states    map[string][]state
 	made      int64
 	etag      int64
 	due       time.Time // when the next thing happens by itself, zero if nothing will
 }
 
-func newStore(staleness time.Duration) store {
-	return store{staleness: staleness, states: make(map[string][]state)}
+func newStore(staleness, lag time.Duration) store {
+	return store{staleness: staleness, lag: max(staleness, lag), states: make(map[string][]state)}
 }
 
 // clock returns the time at the service's resolution, after all that was due by then has happened.
@@ -56,7 +57,7 @@ func (s *Server) clock() time.Time {
 
 // newEtag returns an etag that no resource has had before, or none where etags are not known.
 func (s *Server) newEtag(now time.Time) string {
-	if s.config.quirks {
+	if s.config.emulator {
 		return ""
 	}
 	s.store.etag = max(s.store.etag+1, now.UnixMicro())
@@ -65,7 +66,7 @@ func (s *Server) newEtag(now time.Time) string {
 
 // checkEtag refuses a change whose etag is not the resource's. No etag fits every resource.
 func (s *Server) checkEtag(sent, current string) error {
-	if sent == "" || sent == current || s.config.quirks {
+	if sent == "" || sent == current || s.config.emulator {
 		return nil
 	}
 	return wrongEtag()
@@ -85,8 +86,13 @@ func (st *store) visible(full string, now time.Time) *secret {
 	if st.staleness == 0 {
 		return st.newest(full)
 	}
+	return st.then(full, now.Add(-st.staleness))
+}
+
+// then returns the secret as it was at a time.
+func (st *store) then(full string, at time.Time) *secret {
 	for _, s := range slices.Backward(st.states[full]) {
-		if !s.since.After(now.Add(-st.staleness)) {
+		if !s.since.After(at) {
 			return s.secret
 		}
 	}
@@ -104,7 +110,7 @@ func (st *store) record(full string, now time.Time, sec *secret) {
 	states := append(st.states[full], state{now, sec})
 	old := 0 // the newest state that stale reads have come to; none before it is needed
 	for i, s := range states {
-		if st.staleness == 0 || !s.since.After(now.Add(-st.staleness)) {
+		if st.lag == 0 || !s.since.After(now.Add(-st.lag)) {
 			old = i
 		}
 	}

@@ -5,8 +5,12 @@ import (
 	"hash/crc32"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -17,7 +21,7 @@ func (s *service) AddSecretVersion(_ context.Context, req *pb.AddSecretVersionRe
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPayload(req.GetPayload()); err != nil {
+	if err := s.checkPayload(req.GetPayload()); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -35,6 +39,9 @@ func (s *service) AddSecretVersion(_ context.Context, req *pb.AddSecretVersionRe
 		ClientSpecifiedPayloadChecksum: req.GetPayload().DataCrc32C != nil,
 		ReplicationStatus:              replicationStatus(sec.meta.GetReplication()),
 		CustomerManagedEncryption:      keyStatus(sec.meta.GetCustomerManagedEncryption()),
+	}
+	if err := s.checkKeys(meta); err != nil {
+		return nil, err
 	}
 	data := req.GetPayload().GetData()
 	s.store.put(n.full(), now, sec.with(nil, &version{meta, data, checksum(data)}))
@@ -59,18 +66,50 @@ func (s *service) AccessSecretVersion(_ context.Context, req *pb.AccessSecretVer
 	sec := s.store.newest(n.full())
 	if !n.numbered() {
 		sec = s.store.visible(n.full(), now)
+		if n, err = s.pointed(n, now); err != nil {
+			return nil, err
+		}
 	}
 	v, err := s.find(sec, n)
 	if err != nil {
 		return nil, err
 	}
 	if v.meta.GetState() != pb.SecretVersion_ENABLED {
-		return nil, wrongState(v.meta)
+		return nil, s.unreadable(v.meta)
 	}
-	return &pb.AccessSecretVersionResponse{
-		Name:    v.meta.GetName(),
-		Payload: &pb.SecretPayload{Data: v.data, DataCrc32C: &v.crc},
-	}, nil
+	if err := s.checkKeys(v.meta); err != nil {
+		return nil, err
+	}
+	out := &pb.AccessSecretVersionResponse{Name: v.meta.GetName(), Payload: &pb.SecretPayload{Data: v.data}}
+	if !s.config.has(NoChecksums) {
+		out.Payload.DataCrc32C = &v.crc
+	}
+	return out, nil
+}
+
+// pointed puts in the place of latest, or of an alias, the number to which it led a while ago.
+func (s *Server) pointed(n name, now time.Time) (name, error) {
+	if s.config.lag == 0 {
+		return n, nil
+	}
+	v, err := s.find(s.store.then(n.full(), now.Add(-s.config.lag)), n)
+	if err != nil {
+		return n, err
+	}
+	_, n.version, _ = strings.Cut(v.meta.GetName(), "/versions/")
+	return n, nil
+}
+
+// unreadable is the answer to an access to a version that is not enabled.
+func (s *Server) unreadable(v *pb.SecretVersion) error {
+	switch {
+	case v.GetState() == pb.SecretVersion_DESTROYED && s.config.has(DestroyedNotFound):
+		return status.Errorf(codes.NotFound, "Secret version is destroyed: %s", v.GetName())
+	case v.GetState() == pb.SecretVersion_DISABLED && s.config.has(DisabledInvalid):
+		return invalid("Secret version is disabled: %s", v.GetName())
+	default:
+		return wrongState(v)
+	}
 }
 
 // GetSecretVersion returns a version's metadata.
@@ -109,7 +148,7 @@ func (s *Server) find(sec *secret, n name) (*version, error) {
 // latest returns the version of sec that was created last, whatever its state.
 func (s *Server) latest(sec *secret) (*version, error) {
 	for _, v := range slices.Backward(sec.versions) {
-		if !s.config.quirks || v.meta.GetState() == pb.SecretVersion_ENABLED {
+		if !s.config.emulator || v.meta.GetState() == pb.SecretVersion_ENABLED {
 			return v, nil
 		}
 	}

@@ -1,0 +1,76 @@
+package gcpsm
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
+	"google.golang.org/api/iterator"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// listed is what the list says of a version.
+type listed struct {
+	number int
+	state  pb.SecretVersion_State
+}
+
+// gone reports whether the version is destroyed.
+func (l listed) gone() bool { return l.state == pb.SecretVersion_DESTROYED }
+
+// maxPage is ListSecretVersionsRequest.page_size at its largest (API reference).
+const maxPage = 25_000
+
+// list returns all versions that the service shows, the oldest first, whatever order it has. It may lag
+// behind: none is not to be believed of a secret that is known.
+func (d *driver) list(ctx context.Context, name string) ([]listed, error) {
+	const op = "ListSecretVersions"
+	var all []listed
+	it := d.client.ListSecretVersions(ctx, &pb.ListSecretVersionsRequest{Parent: d.resource(name), PageSize: maxPage}, readRetry)
+	for {
+		v, err := it.Next()
+		switch {
+		case errors.Is(err, iterator.Done):
+			slices.SortFunc(all, func(a, b listed) int { return cmp.Compare(a.number, b.number) })
+			return all, nil
+		case status.Code(err) == codes.NotFound:
+			return nil, nil
+		case err != nil:
+			return nil, d.fail(op, name, false, err)
+		}
+		number, err := d.number(op, name, v.GetName())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, listed{number, stateOf(v)})
+	}
+}
+
+// stateOf is the state of a version. One that waits for its destruction, as the version_destroy_ttl of its
+// secret wants it, is as good as destroyed: it cannot be read, nor destroyed any more.
+func stateOf(v *pb.SecretVersion) pb.SecretVersion_State {
+	if v.GetState() == pb.SecretVersion_DISABLED && v.GetScheduledDestroyTime() != nil {
+		return pb.SecretVersion_DESTROYED
+	}
+	return v.GetState()
+}
+
+// newest returns the highest of the numbers, 0 if there are none.
+func newest(versions []listed) int {
+	if len(versions) == 0 {
+		return 0
+	}
+	return versions[len(versions)-1].number
+}
+
+// find returns what is listed of the version with this number.
+func find(versions []listed, number int) (listed, bool) {
+	i, ok := slices.BinarySearchFunc(versions, number, func(v listed, n int) int { return cmp.Compare(v.number, n) })
+	if !ok {
+		return listed{}, false
+	}
+	return versions[i], true
+}
