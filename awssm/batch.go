@@ -17,7 +17,7 @@ import (
 const maxBatch = 20
 
 // GetMany implements engine.ManyGetter. Names for which the batch has no value, whatever its reason,
-// are read one by one, as are all where the batch is not to be had: the permission is missing, or the
+// are left to Get, as are all where the batch is not to be had: the permission is missing, or the
 // server, an emulator, does not know the call.
 func (d *driver) GetMany(ctx context.Context, names []string, yield func(string, engine.Record, engine.Rev, error)) {
 	missing := make(map[string]string, len(names)) // full name to name
@@ -43,8 +43,7 @@ func (d *driver) GetMany(ctx context.Context, names []string, yield func(string,
 		in.NextToken = out.NextToken
 	}
 	for _, name := range missing {
-		rec, rev, err := d.Get(ctx, name, engine.None)
-		yield(name, rec, rev, err)
+		yield(name, engine.Record{}, engine.None, engine.ErrAlone)
 	}
 }
 

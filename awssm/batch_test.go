@@ -1,6 +1,7 @@
 package awssm
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -37,6 +38,8 @@ func (f fixture) many(d *driver, names ...string) map[string]string {
 	d.GetMany(f.ctx, names, func(name string, rec engine.Record, rev engine.Rev, err error) {
 		require.NotContains(f.t, got, name, "told twice")
 		switch {
+		case errors.Is(err, engine.ErrAlone):
+			got[name] = "alone"
 		case err != nil:
 			got[name] = "error: " + err.Error()
 		case rec.Live():
@@ -64,7 +67,7 @@ func TestGetTokens_readsTwentyInACall(t *testing.T) {
 	}
 }
 
-func TestGetMany_tellsOfEachNameWhatGetWould(t *testing.T) {
+func TestGetMany_tellsOfEachNameWhatGetWouldOrLeavesItToGet(t *testing.T) {
 	f := start(t)
 	f.fill(3)
 	f.edit("oauthstore/token_id001", `TOP-SECRET`)
@@ -74,7 +77,7 @@ func TestGetMany_tellsOfEachNameWhatGetWould(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"token_id000":   "access id000",
 		"token_id001":   `error: oauthstore: corrupt record: secret "oauthstore/token_id001": not a JSON object`,
-		"token_id002":   "",
+		"token_id002":   "alone",
 		"token_empty":   "",
 		"token_missing": "",
 	}, f.many(f.driver(), "token_id000", "token_id001", "token_id002", "token_empty", "token_missing"))
@@ -89,6 +92,7 @@ func TestGetTokens_skipsWhatIsDeletedAndMissing(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Equal(t, want[2:], f.ids(f.store()))
+	require.Equal(t, 1+2, f.srv.Count("GetSecretValue"), "the index, and what the batch has no value of")
 }
 
 func TestGetTokens_failsWhereOneOfTheSecretsIsDenied(t *testing.T) {
@@ -137,6 +141,14 @@ func TestGetTokens_readsOneByOneWhereTheBatchIsNotToBeHad(t *testing.T) {
 			require.Equal(t, 1+23, f.srv.Count("GetSecretValue"))
 		})
 	}
+}
+
+func TestGetTokens_whereTheBatchIsNotToBeHadReadsInParallelEachWithinTheTimeout(t *testing.T) {
+	f := start(t)
+	want := f.fill(20)
+	f.srv.Inject(testserver.Fault{Op: "BatchGetSecretValue", Kind: testserver.Deny, Times: -1})
+	f.srv.SetLatency(60 * time.Millisecond)
+	require.Equal(t, want, f.ids(f.store(WithTimeout(time.Second))))
 }
 
 func TestGetTokens_doesNotReadOneByOneWhereTheBatchFailsForAnotherReason(t *testing.T) {

@@ -172,6 +172,98 @@ func TestPut_neverOverwritesAForeignVersionThatReadsDoNotShowYet(t *testing.T) {
 	require.Equal(t, foreign, now)
 }
 
+// Reads by id show the first of the versions that followed and not the second; all others show neither.
+func TestPut_neverUndoesVersionsThatOnlySomeReadsShow(t *testing.T) {
+	f := start(t, awssmtest.WithStaleReads(time.Hour), awssmtest.WithStaleVersions(time.Minute))
+	one, other := f.driver(), f.driver()
+	base := f.put(one, engine.None, "zero")
+	f.srv.Advance(2 * time.Hour)
+	rev := f.put(one, base, "one")
+	f.srv.Advance(2 * time.Minute)
+	rev = f.put(one, rev, "two")
+	require.Equal(t, base, f.get(other, engine.None, "zero"))
+	for range 3 {
+		f.putRefused(other, base, "other")
+		require.Equal(t, base, f.get(other, base, "zero"), "nothing tells of a roll-back")
+	}
+	_, value := f.current(secretA)
+	require.Contains(t, value, `"two"`)
+	f.srv.Advance(time.Hour)
+	require.Equal(t, rev, f.get(other, base, "two"))
+	f.put(other, rev, "other")
+}
+
+// AWSPREVIOUS is on the version from before the one that was read, in answers from before the next.
+func TestPut_neverUndoesVersionsWhereAnOlderAnswerHasAPreviousVersionToo(t *testing.T) {
+	f := start(t, awssmtest.WithStaleReads(time.Hour), awssmtest.WithStaleVersions(time.Minute))
+	one, other := f.driver(), f.driver()
+	base := f.put(one, f.put(one, engine.None, "oldest"), "zero")
+	zero, _ := f.current(secretA)
+	f.srv.Advance(2 * time.Hour)
+	f.put(one, base, "one")
+	f.srv.Advance(2 * time.Minute)
+	out, err := f.DescribeSecret(f.ctx, &sm.DescribeSecretInput{SecretId: aws.String(secretA)})
+	require.NoError(t, err)
+	require.Equal(t, []string{current}, out.VersionIdsToStages[zero], "the answer is none from before: this test shows nothing")
+	require.Len(t, out.VersionIdsToStages, 2)
+	f.putRefused(other, base, "other")
+	require.Equal(t, base, f.get(other, base, "zero"))
+}
+
+func TestGet_afterAWSCURRENTWasMovedBackFromAForeignVersionGivesARevisionToWriteOn(t *testing.T) {
+	f := start(t)
+	d := f.driver()
+	base := f.put(d, engine.None, "first")
+	first, value := f.current(secretA)
+	f.put(d, base, "undone")
+	f.srv.Advance(time.Second)
+	f.edit(secretA, value+" ")
+	f.rollBack(secretA, first)
+	f.putRefused(d, base, "second")
+	f.put(d, f.get(d, base, "first"), "second")
+}
+
+func TestGet_doesNotBelieveInARollBackThatItMayNotLookInto(t *testing.T) {
+	f := start(t)
+	d := f.driver()
+	base := f.put(d, engine.None, "first")
+	first, _ := f.current(secretA)
+	f.put(d, base, "undone")
+	f.rollBack(secretA, first)
+	f.putRefused(d, base, "second")
+	f.srv.Inject(testserver.Fault{Op: "DescribeSecret", Kind: testserver.Deny})
+	require.Equal(t, base, f.get(d, base, "first"))
+	f.putRefused(d, base, "second")
+	f.put(d, f.get(d, base, "first"), "second")
+}
+
+func TestPut_failsWhereTheServerIgnoresTheTokenOfTheRequest(t *testing.T) {
+	ignored := aws.String("00000000-0000-0000-0000-000000000000")
+	f := start(t)
+	d := f.driverOver(&meddler{
+		Client: f.Client,
+		put: func(_ *sm.PutSecretValueInput, call func() (*sm.PutSecretValueOutput, error)) (*sm.PutSecretValueOutput, error) {
+			out, err := call()
+			require.NoError(t, err)
+			out.VersionId = ignored
+			return out, err
+		},
+		create: func(_ *sm.CreateSecretInput, call func() (*sm.CreateSecretOutput, error)) (*sm.CreateSecretOutput, error) {
+			out, err := call()
+			require.NoError(t, err)
+			out.VersionId = ignored
+			return out, err
+		},
+	})
+	_, create := d.Put(f.ctx, "token_a", engine.None, document("w1", "one"), 0)
+	_, put := d.Put(f.ctx, "token_a", f.get(d, engine.None, "one"), document("w2", "two"), 0)
+	for op, err := range map[string]error{"CreateSecret": create, "PutSecretValue": put} {
+		require.EqualError(t, err, "awssm: "+op+" oauthstore/token_a: the server ignores ClientRequestToken, so that writers at the same time could lose tokens")
+		requireClass(t, err)
+		require.NotErrorIs(t, err, engine.ErrConflict)
+	}
+}
+
 // lagging answers the first n reads by name as if the secret were not there yet.
 func lagging(c Client, n int) *meddler {
 	return &meddler{Client: c, get: func(in *sm.GetSecretValueInput, call func() (*sm.GetSecretValueOutput, error)) (*sm.GetSecretValueOutput, error) {

@@ -1,6 +1,7 @@
 package awssm
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -54,6 +55,45 @@ func TestDeleteToken_ofAnAbsentTokenIsErrTokenNotFound(t *testing.T) {
 		require.ErrorIs(t, s.DeleteToken(f.ctx, "alice"), oauthstore.ErrTokenNotFound)
 		require.Empty(t, f.ids(s))
 	})
+}
+
+func TestDeleteToken_ofAReplicatedSecretThatAnotherDeletesMeanwhileSucceeds(t *testing.T) {
+	for _, window := range []int{0, 7} {
+		for _, delay := range []time.Duration{0, time.Hour} {
+			for _, op := range []string{"DescribeSecret", "RemoveRegionsFromReplication", "DeleteSecret"} {
+				t.Run(fmt.Sprintf("before %s, window %d, gone after %v", op, window, delay), func(t *testing.T) {
+					f := start(t, awssmtest.WithDeletionDelay(delay))
+					f.save(f.store(WithReplicaRegions("eu-west-1")), old)
+					client := &meddler{Client: f.Client}
+					skip := op == "DeleteSecret" // the first is refused
+					client.before = func(call string) {
+						switch {
+						case call != op:
+						case skip:
+							skip = false
+						default:
+							client.before = nil
+							f.removeReplicated(alice, window == 0)
+						}
+					}
+					require.NoError(t, f.storeOver(client, WithRecoveryWindow(window)).DeleteToken(f.ctx, "alice"))
+					require.Nil(t, client.before, "nobody was in between: this test shows nothing")
+					f.requireNone(f.store(), "alice")
+				})
+			}
+		}
+	}
+}
+
+// removeReplicated deletes a secret with a copy in eu-west-1 by the console.
+func (f fixture) removeReplicated(name string, force bool) {
+	f.t.Helper()
+	_, err := f.RemoveRegionsFromReplication(f.ctx, &sm.RemoveRegionsFromReplicationInput{
+		SecretId: &name, RemoveReplicaRegions: []string{"eu-west-1"},
+	})
+	require.NoError(f.t, err)
+	_, err = f.DeleteSecret(f.ctx, &sm.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: &force})
+	require.NoError(f.t, err)
 }
 
 func TestSaveToken_waitsForTheServiceToFinishADeletionOfTheSameName(t *testing.T) {
@@ -113,14 +153,14 @@ func TestSaveToken_duringARecoveryWindowLeavesNothingOfTheDeletedToken(t *testin
 	run("that the store gave it", ours, nil, WithRecoveryWindow(7))
 	run("that the console gave it", console, nil)
 	for _, op := range []string{"DescribeSecret", "RestoreSecret", "PutSecretValue"} {
-		for _, kind := range []testserver.Kind{testserver.FailBefore, testserver.FailAfter, testserver.Throttle} {
-			run("though "+op+" meets "+kind.String(), ours, func(f fixture) {
-				f.srv.Inject(testserver.Fault{Op: op, Secret: alice, Kind: kind})
-			}, WithRecoveryWindow(7))
+		for _, kind := range []testserver.Kind{testserver.FailBefore, testserver.FailAfter, testserver.DropAfter, testserver.Throttle} {
+			fault := func(f fixture) { f.srv.Inject(testserver.Fault{Op: op, Secret: alice, Kind: kind}) }
+			run(fmt.Sprintf("that the store gave it, though %s meets %v", op, kind), ours, fault, WithRecoveryWindow(7))
+			run(fmt.Sprintf("that the console gave it, though %s meets %v", op, kind), console, fault)
 		}
 	}
-	run("that the console gave it, though PutSecretValue is throttled", console, func(f fixture) {
-		f.srv.Inject(testserver.Fault{Op: "PutSecretValue", Secret: alice, Kind: testserver.Throttle})
+	run("that the console gave it, though no answer of PutSecretValue arrives", console, func(f fixture) {
+		f.srv.Inject(testserver.Fault{Op: "PutSecretValue", Secret: alice, Kind: testserver.DropAfter, Times: -1})
 	})
 }
 

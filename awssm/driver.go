@@ -2,7 +2,7 @@ package awssm
 
 import (
 	"context"
-	"slices"
+	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -13,7 +13,7 @@ import (
 
 // Client is what a store asks of Secrets Manager; *secretsmanager.Client has it. The IAM action of
 // each method bears the method's name. DescribeSecret and RestoreSecret are for secrets that wait for
-// deletion, RemoveRegionsFromReplication for those with copies in other regions.
+// deletion, the last two methods for those with copies in other regions.
 type Client interface {
 	GetSecretValue(context.Context, *sm.GetSecretValueInput, ...func(*sm.Options)) (*sm.GetSecretValueOutput, error)
 	BatchGetSecretValue(context.Context, *sm.BatchGetSecretValueInput, ...func(*sm.Options)) (*sm.BatchGetSecretValueOutput, error)
@@ -22,6 +22,7 @@ type Client interface {
 	DeleteSecret(context.Context, *sm.DeleteSecretInput, ...func(*sm.Options)) (*sm.DeleteSecretOutput, error)
 	DescribeSecret(context.Context, *sm.DescribeSecretInput, ...func(*sm.Options)) (*sm.DescribeSecretOutput, error)
 	RestoreSecret(context.Context, *sm.RestoreSecretInput, ...func(*sm.Options)) (*sm.RestoreSecretOutput, error)
+	ReplicateSecretToRegions(context.Context, *sm.ReplicateSecretToRegionsInput, ...func(*sm.Options)) (*sm.ReplicateSecretToRegionsOutput, error)
 	RemoveRegionsFromReplication(context.Context, *sm.RemoveRegionsFromReplicationInput, ...func(*sm.Options)) (*sm.RemoveRegionsFromReplicationOutput, error)
 }
 
@@ -45,16 +46,19 @@ func (d *driver) Limits() engine.Limits {
 	return engine.Limits{Name: maxName - len(d.prefix), Value: maxValue, Parallel: 8, Batch: maxBatch}
 }
 
-// current is the staging label of the newest version (API reference, GetSecretValue).
-const current = "AWSCURRENT"
+// Staging labels: that of the newest version, and of the one that was before it (API reference, GetSecretValue).
+const (
+	current  = "AWSCURRENT"
+	previous = "AWSPREVIOUS"
+)
 
 // Get implements engine.Driver.
 func (d *driver) Get(ctx context.Context, name string, after engine.Rev) (engine.Record, engine.Rev, error) {
 	in := &sm.GetSecretValueInput{SecretId: aws.String(d.FullName(name))}
 	out, err := d.client.GetSecretValue(ctx, in)
 	if isInvalidRequest(err) {
-		if d.isDeleted(ctx, in.SecretId, err) {
-			return engine.Record{}, notThere, nil
+		if rev, ok := d.deleted(ctx, in.SecretId, err); ok {
+			return engine.Record{}, rev, nil
 		}
 		out, err = d.client.GetSecretValue(ctx, in) // restored or made anew since, perhaps
 	}
@@ -83,7 +87,7 @@ func (d *driver) record(name string, out *sm.GetSecretValueOutput, counter int) 
 	if err != nil {
 		return engine.Record{}, engine.None, err
 	}
-	return rec, rev{aws.ToString(out.ARN), aws.ToString(out.VersionId), counter}.encode(), nil
+	return rec, rev{arn: aws.ToString(out.ARN), version: aws.ToString(out.VersionId), counter: counter}.encode(), nil
 }
 
 // absent is a secret that is not there, or has no current version. Only the latter's revision differs:
@@ -99,9 +103,9 @@ func (d *driver) absent(ctx context.Context, name string, after engine.Rev) (eng
 	case err != nil:
 		return engine.Record{}, engine.None, d.fail("DescribeSecret", name, false, err)
 	case out.DeletedDate != nil:
-		return engine.Record{}, notThere, nil
+		return engine.Record{}, waiting(out), nil
 	}
-	r := rev{arn: aws.ToString(out.ARN), version: currentVersion(out)}
+	r := rev{arn: aws.ToString(out.ARN), version: labelled(out, current)}
 	if r.version == "" {
 		return engine.Record{}, r.encode(), nil
 	}
@@ -116,46 +120,6 @@ func (d *driver) absent(ctx context.Context, name string, after engine.Rev) (eng
 	return d.record(name, v, 0)
 }
 
-// maxFollow is how many versions follow walks. A read that lags behind by more, in the moments since
-// the Put that was refused, is not to be expected at 100 versions a day.
-const maxFollow = 16
-
-// follow finds what came after r, on which a Put was refused though shown, a read, has it as the current
-// version. The derived version exists, then. Either the read lags behind, and the current version is
-// found by walking the derived ids, or somebody has moved AWSCURRENT back to r: then all writers derive
-// the next id with a higher counter. Labels are believed where a version was read by its id only.
-func (d *driver) follow(ctx context.Context, name string, r rev, shown *sm.GetSecretValueOutput) (engine.Record, engine.Rev, error) {
-	next := r
-	for range maxFollow {
-		out, err := d.version(ctx, r.arn, next.successor())
-		if isNotFound(err) {
-			break
-		}
-		if err != nil {
-			return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
-		}
-		if isCurrent(out) {
-			return d.record(name, out, 0)
-		}
-		next = rev{arn: r.arn, version: aws.ToString(out.VersionId)}
-	}
-	if next == r {
-		return d.record(name, shown, r.counter) // the refusal was for another reason
-	}
-	out, err := d.version(ctx, r.arn, r.version)
-	switch {
-	case err != nil:
-		return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
-	case isCurrent(out):
-		return d.record(name, out, r.counter+1)
-	}
-	// The current version came by other means than this library's. A Put on r is refused until the read
-	// by name shows that one.
-	return d.record(name, shown, r.counter)
-}
-
-func isCurrent(out *sm.GetSecretValueOutput) bool { return slices.Contains(out.VersionStages, current) }
-
 // Put implements engine.Driver. Versions are free in Secrets Manager: there is nothing to tidy.
 func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engine.Record, _ int) (engine.Rev, error) {
 	rec.Base = engine.Rev(revision(base).version) // the ARN holds the token's id
@@ -163,10 +127,14 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 	if err != nil {
 		return engine.None, err
 	}
-	if base == engine.None || base == notThere {
+	switch r := revision(base); {
+	case r == rev{}:
 		return d.create(ctx, name, rec, string(value))
+	case r.waiting:
+		return d.restore(ctx, name, r, string(value))
+	default:
+		return d.put(ctx, name, r, string(value))
 	}
-	return d.put(ctx, name, revision(base), string(value))
 }
 
 // put makes the version that follows r current.
@@ -176,14 +144,15 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 // SDK's own second try sends the same content, which succeeds and does nothing. The secret is named by
 // its ARN, which ends in six characters that a secret of the same name made later does not have.
 func (d *driver) put(ctx context.Context, name string, r rev, value string) (engine.Rev, error) {
-	out, err := d.client.PutSecretValue(ctx, &sm.PutSecretValueInput{
+	in := &sm.PutSecretValueInput{
 		SecretId:           aws.String(r.arn),
 		ClientRequestToken: aws.String(r.successor()),
 		SecretString:       aws.String(value),
-	}, notOverQuota)
+	}
+	out, err := d.client.PutSecretValue(ctx, in, notOverQuota)
 	switch {
 	case err == nil:
-		return rev{arn: aws.ToString(out.ARN), version: aws.ToString(out.VersionId)}.encode(), nil
+		return d.written("PutSecretValue", name, in.ClientRequestToken, out.ARN, out.VersionId)
 	case isExists(err), isNotFound(err), isInvalidRequest(err) && saysDeleted(err): // taken, or the secret is gone
 		return engine.None, d.conflict("PutSecretValue", name, err)
 	default:
@@ -198,6 +167,7 @@ func (d *driver) create(ctx context.Context, name string, rec engine.Record, val
 		Name:               aws.String(d.FullName(name)),
 		ClientRequestToken: aws.String(versionID("create", rec.WriteID)),
 		SecretString:       aws.String(value),
+		AddReplicaRegions:  d.copies(),
 	}
 	if d.kmsKeyID != "" {
 		in.KmsKeyId = aws.String(d.kmsKeyID)
@@ -208,18 +178,35 @@ func (d *driver) create(ctx context.Context, name string, rec engine.Record, val
 	for key, value := range d.tags {
 		in.Tags = append(in.Tags, types.Tag{Key: aws.String(key), Value: aws.String(value)})
 	}
-	for _, region := range d.replicas {
-		in.AddReplicaRegions = append(in.AddReplicaRegions, types.ReplicaRegionType{Region: aws.String(region)})
-	}
 	out, err := d.client.CreateSecret(ctx, in, notOverQuota)
 	switch {
 	case err == nil:
-		return rev{arn: aws.ToString(out.ARN), version: aws.ToString(out.VersionId)}.encode(), nil
+		return d.written("CreateSecret", name, in.ClientRequestToken, out.ARN, out.VersionId)
 	case isExists(err):
 		return engine.None, d.conflict("CreateSecret", name, err)
-	case isInvalidRequest(err):
-		return d.restore(ctx, name, value, err)
+	case isInvalidRequest(err) && saysDeleted(err):
+		return d.createOver(ctx, name, value, err)
 	default:
 		return engine.None, d.fail("CreateSecret", name, true, err)
 	}
+}
+
+// copies are the regions in which a secret is to have copies.
+func (d *driver) copies() []types.ReplicaRegionType {
+	var copies []types.ReplicaRegionType
+	for _, region := range d.replicas {
+		copies = append(copies, types.ReplicaRegionType{Region: aws.String(region)})
+	}
+	return copies
+}
+
+var errNoToken = errors.New("the server ignores ClientRequestToken, so that writers at the same time could lose tokens")
+
+// written returns the revision that a write has made. Nothing guards the writes to a server that gives a
+// version another id than the one it was sent, as some emulators do.
+func (d *driver) written(op, name string, token, arn, version *string) (engine.Rev, error) {
+	if id := aws.ToString(version); id != "" && id != *token {
+		return engine.None, d.fail(op, name, true, errNoToken)
+	}
+	return rev{arn: aws.ToString(arn), version: *token}.encode(), nil
 }

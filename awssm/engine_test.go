@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
@@ -25,7 +26,7 @@ func newBackend(t *testing.T, opts ...awssmtest.Option) backend {
 func (b backend) Control() *testserver.Control { return b.srv.Control }
 
 func (b backend) client() *sm.Client {
-	return b.srv.Client(func(o *sm.Options) { o.Retryer = noRetry() })
+	return b.srv.Client(func(o *sm.Options) { o.Retryer = aws.NopRetryer{} })
 }
 
 func (b backend) NewStore(t *testing.T) enginetest.Store {

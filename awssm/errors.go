@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -57,8 +58,9 @@ var classes = map[string]error{
 // errQuota is the class of a quota that no wait within a call gets back.
 var errQuota = fmt.Errorf("%w: %w", oauthstore.ErrThrottled, engine.ErrExhausted)
 
-// fail files an error of the service. quiet leaves the service's message out of the text, for calls
-// that sent a token; an answer that could not be read may have brought one.
+// fail files an error of the service. quiet leaves the service's message out of the text, for calls that sent
+// a token. What went wrong on the way to the service may be told of those too: the SDK's own errors do not
+// quote a request. But an answer that could not be read may have brought a token.
 func (d *driver) fail(op, name string, quiet bool, err error) error {
 	if err == nil {
 		return nil
@@ -75,7 +77,7 @@ func (d *driver) fail(op, name string, quiet bool, err error) error {
 		if !quiet {
 			f.Message = api.ErrorMessage()
 		}
-	case !quiet && !errors.As(err, &half):
+	case !errors.As(err, &half) && !strings.Contains(err.Error(), processOutput):
 		f.Message = err.Error()
 	}
 	return f
@@ -98,6 +100,7 @@ func classOf(err error) error {
 			return class
 		}
 	}
+	answered := false
 	var response *awshttp.ResponseError
 	if errors.As(err, &response) {
 		switch status := response.HTTPStatusCode(); {
@@ -108,14 +111,23 @@ func classOf(err error) error {
 		case status >= 500:
 			return oauthstore.ErrUnavailable
 		case status >= 400:
-			return nil
+			answered = true
 		}
 	}
-	if noAnswer(err) {
+	switch {
+	case !answered && noAnswer(err):
 		return oauthstore.ErrUnavailable
+	case strings.Contains(err.Error(), noIdentity):
+		return oauthstore.ErrAccessDenied
 	}
 	return nil
 }
+
+// What the SDK writes, since it has no types for it.
+const (
+	noIdentity    = "get identity: "  // there are no credentials (secretsmanager, resolveIdentityMiddleware)
+	processOutput = "process output:" // text that may hold credentials follows (credentials/processcreds)
+)
 
 // noAnswer reports whether the request got no answer, or only a part of one.
 func noAnswer(err error) bool {

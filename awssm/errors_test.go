@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -92,6 +93,61 @@ func TestErrors_withoutAnAnswerAreErrUnavailable(t *testing.T) {
 		requireClass(t, err, oauthstore.ErrUnavailable)
 		require.NotContains(t, err.Error(), "TOP-SECRET")
 	})
+}
+
+func TestErrors_ofAWriteTellWhatWentWrongOnTheWayToTheService(t *testing.T) {
+	f := start(t)
+	d := f.driver()
+	base := f.put(d, engine.None, "TOP-SECRET")
+	f.srv.Close()
+	for _, rev := range []engine.Rev{base, engine.None} {
+		_, err := d.Put(f.ctx, "token_a", rev, document("w", "TOP-SECRET"), 0)
+		requireClass(t, err, oauthstore.ErrUnavailable)
+		require.ErrorContains(t, err, "request send failed")
+		require.NotContains(t, err.Error(), "TOP-SECRET")
+	}
+}
+
+func TestErrors_ofAWriteDoNotShowAnAnswerThatCouldNotBeRead(t *testing.T) {
+	f := start(t)
+	_, err := f.driverOver(answering(`{"ARN": "TOP-SECRET"`)).Put(f.ctx, "token_a", engine.None, document("w", "x"), 0)
+	requireClass(t, err, oauthstore.ErrUnavailable)
+	require.NotContains(t, err.Error(), "TOP-SECRET")
+}
+
+func TestErrors_ofMissingCredentialsAreErrAccessDeniedUnlessTheNetworkIsToBlame(t *testing.T) {
+	status := func(code int) error {
+		return &awshttp.ResponseError{ResponseError: &smithyhttp.ResponseError{
+			Response: &smithyhttp.Response{Response: &http.Response{StatusCode: code}}, Err: errors.New("an answer"),
+		}}
+	}
+	for _, c := range []struct {
+		cause error
+		class error
+		text  string
+	}{
+		{errors.New("no EC2 IMDS role found"), oauthstore.ErrAccessDenied, "no EC2 IMDS role found"},
+		{status(400), oauthstore.ErrAccessDenied, "an answer"},
+		{status(404), oauthstore.ErrAccessDenied, "an answer"},
+		{&smithy.GenericAPIError{Code: "InvalidIdentityToken"}, oauthstore.ErrAccessDenied, "InvalidIdentityToken"},
+		{status(503), oauthstore.ErrUnavailable, "an answer"},
+		{&net.OpError{Op: "dial", Err: errors.New("no route to host")}, oauthstore.ErrUnavailable, "no route to host"},
+		{&smithy.GenericAPIError{Code: "Throttling"}, oauthstore.ErrThrottled, "Throttling"},
+		{errors.New(`parse failed of process output: {"SecretAccessKey": "TOP-SECRET"`), oauthstore.ErrAccessDenied, "access denied"},
+	} {
+		client := sm.New(sm.Options{
+			Region: "us-east-1", Retryer: aws.NopRetryer{},
+			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, c.cause }),
+		})
+		d := start(t).driverOver(client)
+		_, _, get := d.Get(context.Background(), "token_a", engine.None)
+		_, put := d.Put(context.Background(), "token_a", engine.None, document("w", "x"), 0)
+		for _, err := range []error{get, put} {
+			requireClass(t, err, c.class)
+			require.ErrorContains(t, err, c.text)
+			require.NotContains(t, err.Error(), "TOP-SECRET")
+		}
+	}
 }
 
 // answering is an official client to which every request is answered with this body.

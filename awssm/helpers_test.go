@@ -174,50 +174,11 @@ func requireHolds(t *testing.T, rec engine.Record, accessToken string) {
 	require.Equal(t, accessToken, got)
 }
 
-// A meddler is a client between whose calls a test gets. A function that is nil leaves the call alone.
-type meddler struct {
-	Client
-	get    func(*sm.GetSecretValueInput, func() (*sm.GetSecretValueOutput, error)) (*sm.GetSecretValueOutput, error)
-	batch  func(*sm.BatchGetSecretValueInput, func() (*sm.BatchGetSecretValueOutput, error)) (*sm.BatchGetSecretValueOutput, error)
-	put    func(*sm.PutSecretValueInput, func() (*sm.PutSecretValueOutput, error)) (*sm.PutSecretValueOutput, error)
-	create func(*sm.CreateSecretInput, func() (*sm.CreateSecretOutput, error)) (*sm.CreateSecretOutput, error)
-}
-
-func (m *meddler) GetSecretValue(ctx context.Context, in *sm.GetSecretValueInput, opts ...func(*sm.Options)) (*sm.GetSecretValueOutput, error) {
-	call := func() (*sm.GetSecretValueOutput, error) { return m.Client.GetSecretValue(ctx, in, opts...) }
-	if m.get == nil {
-		return call()
-	}
-	return m.get(in, call)
-}
-
-func (m *meddler) BatchGetSecretValue(ctx context.Context, in *sm.BatchGetSecretValueInput, opts ...func(*sm.Options)) (*sm.BatchGetSecretValueOutput, error) {
-	call := func() (*sm.BatchGetSecretValueOutput, error) { return m.Client.BatchGetSecretValue(ctx, in, opts...) }
-	if m.batch == nil {
-		return call()
-	}
-	return m.batch(in, call)
-}
-
-func (m *meddler) PutSecretValue(ctx context.Context, in *sm.PutSecretValueInput, opts ...func(*sm.Options)) (*sm.PutSecretValueOutput, error) {
-	call := func() (*sm.PutSecretValueOutput, error) { return m.Client.PutSecretValue(ctx, in, opts...) }
-	if m.put == nil {
-		return call()
-	}
-	return m.put(in, call)
-}
-
-func (m *meddler) CreateSecret(ctx context.Context, in *sm.CreateSecretInput, opts ...func(*sm.Options)) (*sm.CreateSecretOutput, error) {
-	call := func() (*sm.CreateSecretOutput, error) { return m.Client.CreateSecret(ctx, in, opts...) }
-	if m.create == nil {
-		return call()
-	}
-	return m.create(in, call)
-}
-
 func notFound() error {
 	return &types.ResourceNotFoundException{Message: aws.String("Secrets Manager can't find the specified secret.")}
 }
+
+func invalid(text string) error { return &types.InvalidRequestException{Message: aws.String(text)} }
 
 // aesGCM is a codec.AEAD of the standard library's AES-GCM.
 type aesGCM struct{ cipher.AEAD }

@@ -1,13 +1,18 @@
 package awssm
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
+
+	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/engine"
@@ -42,13 +47,15 @@ func WithCodec(codec codec.Codec) Option {
 }
 
 // WithKMSKey encrypts the secrets that the store creates under this KMS key (id, alias or ARN), instead
-// of the account's key aws/secretsmanager. Callers then need kms:GenerateDataKey and kms:Decrypt.
+// of the account's key aws/secretsmanager. Callers then need kms:GenerateDataKey and kms:Decrypt. Copies
+// in other regions are under those regions' aws/secretsmanager all the same.
 func WithKMSKey(keyID string) Option {
 	return func(c *config) { c.kmsKeyID = keyID }
 }
 
 // WithTags puts tags on the secrets that the store creates: at most 50, keys of 1 to 128 characters,
-// values of up to 256. Needs the permission secretsmanager:TagResource. Tags are not secret.
+// values of up to 256, without control characters. Needs the permission secretsmanager:TagResource. Tags are not
+// secret.
 func WithTags(tags map[string]string) Option {
 	return func(c *config) { c.tags = maps.Clone(tags) }
 }
@@ -60,10 +67,11 @@ func WithDescription(text string) Option {
 }
 
 // WithReplicaRegions makes Secrets Manager keep a copy of each secret that the store creates in these
-// regions, each billed as a secret. Copies are for reading; all stores must write to one region. Needs
-// the permissions secretsmanager:ReplicateSecretToRegions, secretsmanager:DescribeSecret and
+// regions, each billed as a secret. Copies are for reading; all stores must write to one region, which is none
+// of these. Needs the permissions secretsmanager:ReplicateSecretToRegions, secretsmanager:DescribeSecret and
 // secretsmanager:RemoveRegionsFromReplication. A delete costs three calls more: it is refused as long
-// as there are copies, whoever made them.
+// as there are copies, whoever made them. A token that is saved again during a recovery window gets its
+// copies back; where only that fails, the save says so, and the token is saved.
 func WithReplicaRegions(regions ...string) Option {
 	return func(c *config) { c.replicas = slices.Clone(regions) }
 }
@@ -75,14 +83,18 @@ func WithReplicaRegions(regions ...string) Option {
 // that restores the secret revives the token. Whoever wants the token back restores the secret, reads
 // its version AWSPREVIOUS and saves that. A token saved again during the window restores the secret under
 // its own value, which needs the permissions secretsmanager:RestoreSecret and
-// secretsmanager:DescribeSecret; so does, with or without this option, a secret that others have deleted
-// with a window. That one has no tombstone: should the process die in between, the deleted token is back.
+// secretsmanager:DescribeSecret.
+//
+// So does, with or without this option, a secret that others have deleted with a window. It counts as not
+// there, and [Store.DeleteToken] of it is [oauthstore.ErrTokenNotFound]: it stays restorable until its
+// window ends. It has no tombstone: should the process die while a save restores it, the deleted token is
+// back.
 func WithRecoveryWindow(days int) Option {
 	return func(c *config) { c.recovery = int64(days) }
 }
 
-// WithTimeout bounds each call to the service, retries of the client included, where the caller's
-// context does not end sooner. Default 15 seconds.
+// WithTimeout bounds each step of a call, a read or a write of one secret or of a batch with all that the
+// client tries again, where the caller's context does not end sooner. Default 15 seconds, at most 2 minutes.
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }
@@ -96,6 +108,7 @@ const (
 	maxTagKey      = 128
 	maxTagValue    = 256
 	maxDescription = 2048
+	maxKMSKey      = 2048
 	minRecovery    = 7
 	maxRecovery    = 30
 
@@ -103,10 +116,11 @@ const (
 	minID = 64
 )
 
+func bad(option, format string, args ...any) error {
+	return fmt.Errorf("awssm: %s: %s", option, fmt.Sprintf(format, args...))
+}
+
 func (c *config) check() error {
-	bad := func(option, format string, args ...any) error {
-		return fmt.Errorf("awssm: %s: %s", option, fmt.Sprintf(format, args...))
-	}
 	switch {
 	case c.prefix == "":
 		return bad("WithPrefix", "the prefix is empty")
@@ -114,27 +128,62 @@ func (c *config) check() error {
 		return bad("WithPrefix", "%d characters when written as a name, want at most %d", len(c.fullPrefix())-1, maxName-minID-1)
 	case c.codec == nil:
 		return bad("WithCodec", "the codec is nil")
-	case len(c.tags) > maxTags:
-		return bad("WithTags", "%d tags, want at most %d", len(c.tags), maxTags)
+	case utf8.RuneCountInString(c.kmsKeyID) > maxKMSKey:
+		return bad("WithKMSKey", "%d characters, want at most %d", utf8.RuneCountInString(c.kmsKeyID), maxKMSKey)
+	case !isPrintable(c.kmsKeyID) || strings.ContainsFunc(c.kmsKeyID, unicode.IsSpace):
+		return bad("WithKMSKey", "%q: want a key's id, alias or ARN, without spaces", c.kmsKeyID)
 	case utf8.RuneCountInString(c.description) > maxDescription:
 		return bad("WithDescription", "%d characters, want at most %d", utf8.RuneCountInString(c.description), maxDescription)
 	case c.recovery != 0 && (c.recovery < minRecovery || c.recovery > maxRecovery):
 		return bad("WithRecoveryWindow", "%d days, want %d to %d, or 0 to delete at once", c.recovery, minRecovery, maxRecovery)
-	case c.timeout <= 0:
-		return bad("WithTimeout", "%v, want more than 0", c.timeout)
+	case c.timeout <= 0 || c.timeout > engine.MaxTimeout:
+		return bad("WithTimeout", "%v, want more than 0 and at most %v", c.timeout, engine.MaxTimeout)
+	}
+	return cmp.Or(c.checkTags(), c.checkRegions())
+}
+
+func (c *config) checkTags() error {
+	if len(c.tags) > maxTags {
+		return bad("WithTags", "%d tags, want at most %d", len(c.tags), maxTags)
 	}
 	for key, value := range c.tags {
-		if key == "" || utf8.RuneCountInString(key) > maxTagKey || utf8.RuneCountInString(value) > maxTagValue {
+		switch {
+		case key == "" || utf8.RuneCountInString(key) > maxTagKey || utf8.RuneCountInString(value) > maxTagValue:
 			return bad("WithTags", "tag %q: want a key of 1 to %d characters and a value of at most %d", key, maxTagKey, maxTagValue)
-		}
-		if strings.HasPrefix(strings.ToLower(key), "aws:") {
+		case !isPrintable(key) || !isPrintable(value):
+			return bad("WithTags", "tag %q: want UTF-8 without control characters", key)
+		case strings.HasPrefix(strings.ToLower(key), "aws:"):
 			return bad("WithTags", "tag %q: keys that begin with aws: are for AWS itself", key)
 		}
 	}
-	for _, region := range c.replicas {
+	return nil
+}
+
+// isPrintable reports whether text is UTF-8 without control characters.
+func isPrintable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+func (c *config) checkRegions() error {
+	for i, region := range c.replicas {
 		if !regionName.MatchString(region) {
 			return bad("WithReplicaRegions", "%q is not the name of a region", region)
 		}
+		if slices.Contains(c.replicas[:i], region) {
+			return bad("WithReplicaRegions", "%q is there twice", region)
+		}
+	}
+	return nil
+}
+
+// checkClient checks the client, and what can be told of the options with it.
+func (c *config) checkClient(client Client) error {
+	official, ok := client.(*sm.Client)
+	if client == nil || ok && official == nil {
+		return errors.New("awssm: the client is nil")
+	}
+	if ok && slices.Contains(c.replicas, official.Options().Region) {
+		return bad("WithReplicaRegions", "%q is the region of the secrets themselves", official.Options().Region)
 	}
 	return nil
 }

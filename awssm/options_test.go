@@ -5,12 +5,14 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/awssm/awssmtest"
 )
 
 func TestNew_refusesWhatTheServiceWouldRefuseAndNamesTheOption(t *testing.T) {
@@ -31,11 +33,21 @@ func TestNew_refusesWhatTheServiceWouldRefuseAndNamesTheOption(t *testing.T) {
 			WithTags(map[string]string{strings.Repeat("k", 129): "x"}),
 			WithTags(map[string]string{"k": strings.Repeat("v", 257)}),
 			WithTags(map[string]string{"AWS:owner": "x"}),
+			WithTags(map[string]string{"a\nb": "x"}),
+			WithTags(map[string]string{"k": "\x00"}),
+			WithTags(map[string]string{"k": "\xff"}),
+		},
+		"WithKMSKey": {
+			WithKMSKey(strings.Repeat("k", 2049)),
+			WithKMSKey("not a key"),
+			WithKMSKey("alias/key\n"),
+			WithKMSKey("alias/\x00"),
+			WithKMSKey("alias/\xff"),
 		},
 		"WithDescription":    {WithDescription(strings.Repeat("d", 2049))},
-		"WithReplicaRegions": {WithReplicaRegions("eu-west-1", ""), WithReplicaRegions("Ireland")},
+		"WithReplicaRegions": {WithReplicaRegions("eu-west-1", ""), WithReplicaRegions("Ireland"), WithReplicaRegions("eu-west-1", "eu-west-1")},
 		"WithRecoveryWindow": {WithRecoveryWindow(6), WithRecoveryWindow(31), WithRecoveryWindow(-1)},
-		"WithTimeout":        {WithTimeout(0), WithTimeout(-1)},
+		"WithTimeout":        {WithTimeout(0), WithTimeout(-1), WithTimeout(2*time.Minute + 1)},
 	} {
 		for i, o := range refused {
 			_, err := New(nil, o)
@@ -43,6 +55,20 @@ func TestNew_refusesWhatTheServiceWouldRefuseAndNamesTheOption(t *testing.T) {
 			require.True(t, strings.HasPrefix(err.Error(), "awssm: "+name+": "), "%s, case %d: the error does not name the option: %v", name, i, err)
 		}
 	}
+}
+
+func TestNew_refusesAClientThatIsNil(t *testing.T) {
+	for _, client := range []Client{nil, (*sm.Client)(nil)} {
+		_, err := New(client)
+		require.EqualError(t, err, "awssm: the client is nil")
+	}
+}
+
+func TestNew_refusesCopiesInTheRegionOfTheSecretsThemselves(t *testing.T) {
+	f := start(t)
+	_, err := New(f.Client, WithReplicaRegions("eu-west-1", awssmtest.Region))
+	require.ErrorContains(t, err, "awssm: WithReplicaRegions: ")
+	require.ErrorContains(t, err, awssmtest.Region)
 }
 
 func TestNew_takesWhatTheServiceTakes(t *testing.T) {
@@ -58,6 +84,8 @@ func TestNew_takesWhatTheServiceTakes(t *testing.T) {
 		WithDescription(strings.Repeat("ü", 2048)),
 		WithReplicaRegions("eu-west-1", "us-gov-east-1"),
 		WithRecoveryWindow(30),
+		WithKMSKey("arn:aws:kms:us-east-1:123456789012:key/"+strings.Repeat("k", 2009)),
+		WithTimeout(2*time.Minute),
 	)
 	require.Zero(t, f.srv.Count(), "New must not ask the service anything")
 	f.save(s, oauthstore.OAuthToken{ID: strings.Repeat("x", 50), AccessToken: "a"})

@@ -11,28 +11,38 @@ import (
 
 // rev is a revision: a version of a secret, the secret named by its ARN. counter is above 0 where
 // AWSCURRENT was moved back to the version and the ids first derived from it exist already. A rev
-// without version is a secret without a current one.
+// without version is a secret without a current one. One that is waiting is of a secret that waits for
+// deletion: there is no record, and a Put restores the secret first.
 type rev struct {
 	arn, version string
 	counter      int
+	waiting      bool
 }
 
 // notThere is the revision of a secret that does not exist.
 const notThere engine.Rev = "-"
 
+// waitingMark ends the revisions of secrets that wait for deletion.
+const waitingMark = "|waiting"
+
 // encode makes an engine.Rev of r. Neither ARNs nor version ids hold a bar.
 func (r rev) encode() engine.Rev {
-	return engine.Rev(r.arn + "|" + r.version + "|" + strconv.Itoa(r.counter))
+	e := r.arn + "|" + r.version + "|" + strconv.Itoa(r.counter)
+	if r.waiting {
+		e += waitingMark
+	}
+	return engine.Rev(e)
 }
 
 // revision is the inverse of encode; it returns the zero rev for what encode did not make.
 func revision(e engine.Rev) rev {
-	parts := strings.Split(string(e), "|")
+	text, waiting := strings.CutSuffix(string(e), waitingMark)
+	parts := strings.Split(text, "|")
 	if len(parts) != 3 {
 		return rev{}
 	}
 	counter, _ := strconv.Atoi(parts[2])
-	return rev{parts[0], parts[1], counter}
+	return rev{parts[0], parts[1], counter, waiting}
 }
 
 // successor is the id of the version that a write on r makes.

@@ -30,12 +30,20 @@
 //
 // On arn:aws:secretsmanager:REGION:ACCOUNT:secret:PREFIX/*: GetSecretValue to read; PutSecretValue and
 // CreateSecret to save; DeleteSecret to delete; BatchGetSecretValue on * for GetTokens (without it
-// tokens are read one by one). DescribeSecret and RestoreSecret are for saving a token whose secret
-// waits for deletion, or was made without a value; DescribeSecret also tells a secret that waits for
-// deletion from other refusals. Options name what else they need.
+// tokens are read one by one). DescribeSecret and RestoreSecret are for saving a token whose secret waits
+// in a recovery window: without them that save is [oauthstore.ErrAccessDenied]. DescribeSecret is also for
+// saving to a secret that was made without a value (else [oauthstore.ErrAccessDenied]) and to one whose
+// AWSCURRENT was moved back to an older version (else [oauthstore.ErrUnavailable]). A save right after a
+// delete needs neither. Options name what else they need.
+//
+// # Emulators
+//
+// An emulator must make the ClientRequestToken of a write its version's id, and refuse other content under
+// an id that exists with ResourceExistsException. A save on one that gives versions ids of its own fails.
 package awssm
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/oauthstore/oauthstore"
@@ -59,7 +67,7 @@ func New(client Client, opts ...Option) (*Store, error) {
 	for _, o := range opts {
 		o(&c)
 	}
-	if err := c.check(); err != nil {
+	if err := cmp.Or(c.check(), c.checkClient(client)); err != nil {
 		return nil, err
 	}
 	d := &driver{client: client, config: c, prefix: c.fullPrefix()}
@@ -91,7 +99,8 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 }
 
 // DeleteToken implements [oauthstore.TokenStore]. It costs a GetSecretValue, a DeleteSecret and a
-// PutSecretValue of the index; see also [WithRecoveryWindow] and [WithReplicaRegions].
+// PutSecretValue of the index; see also [WithRecoveryWindow] and [WithReplicaRegions]. A secret that waits in
+// somebody's recovery window is not there already, and stays restorable until that ends.
 func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	return s.engine.DeleteToken(ctx, id)
 }

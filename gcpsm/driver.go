@@ -52,7 +52,7 @@ func (d *driver) FullName(name string) string { return d.prefix + name }
 
 // Limits implements engine.Driver.
 func (d *driver) Limits() engine.Limits {
-	return engine.Limits{Name: maxName - len(d.prefix), Value: maxValue, Parallel: 16}
+	return engine.Limits{Name: maxName - len(d.prefix), Value: maxValue, Parallel: 16, Window: window}
 }
 
 func (d *driver) resource(name string) string { return d.parent + "/secrets/" + d.FullName(name) }

@@ -86,7 +86,8 @@ const (
 	maxName   = 255
 	maxValue  = 65536
 	maxLabels = 64
-	minID     = 64 // room that a prefix must leave for names of tokens
+	minID     = 64          // room that a prefix must leave for names of tokens
+	window    = time.Second // for the writes to one secret, of which two a second are taken; the client does not wait
 )
 
 var (

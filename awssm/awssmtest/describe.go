@@ -41,7 +41,7 @@ type describeOutput struct {
 }
 
 // describeSecret also answers for a secret that is deleted but not gone yet.
-func (s *Server) describeSecret(in *describeInput, _ time.Time) (any, error) {
+func (s *Server) describeSecret(in *describeInput, now time.Time) (any, error) {
 	sec, err := s.find(*in.SecretID)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (s *Server) describeSecret(in *describeInput, _ time.Time) (any, error) {
 		LastAccessedDate:   newEpoch(sec.accessed),
 		PrimaryRegion:      sec.primaryRegion(),
 		Tags:               sec.tagList(),
-		VersionIDsToStages: sec.labelled(),
+		VersionIDsToStages: sec.labelled(s.stages(sec, now)),
 		ReplicationStatus:  sec.replication(),
 	}
 	if sec.deletion != nil {

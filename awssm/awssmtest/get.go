@@ -59,38 +59,43 @@ func (s *Server) value(in *getInput, now time.Time) (*valueOutput, error) {
 
 // choose finds the version that is asked for, and the labels it is seen with.
 func (s *Server) choose(sec *secret, in *getInput, now time.Time) (*version, []string, error) {
-	label := stageCurrent
+	if in.VersionID != nil {
+		return s.chooseByID(sec, *in.VersionID, in.VersionStage, now)
+	}
+	label, stages := stageCurrent, sec.stages
 	if in.VersionStage != nil {
 		label = *in.VersionStage
 	}
-	if in.VersionID != nil {
-		return chooseByID(sec, *in.VersionID, in.VersionStage)
-	}
 	if label == stageCurrent {
-		v, labels := sec.current(s.options.staleReads, now)
-		if v == nil {
-			return nil, nil, errNoStage(label)
-		}
-		return v, labels, nil
+		stages = sec.seen(s.options.staleReads, now)
 	}
-	v := sec.version(sec.stages[label])
+	v := sec.version(stages[label])
 	if v == nil {
 		return nil, nil, errNoStage(label)
 	}
-	return v, sec.labels(v.id), nil
+	return v, labelsIn(stages, v.id), nil
 }
 
 // chooseByID keeps the rule that, of an id and a label, "the two parameters must refer to the same
 // secret version".
-func chooseByID(sec *secret, id string, label *string) (*version, []string, error) {
+func (s *Server) chooseByID(sec *secret, id string, label *string, now time.Time) (*version, []string, error) {
 	v := sec.version(id)
-	if v == nil {
+	if v == nil || v != sec.versions[0] && now.Sub(v.created) < s.options.staleVersions {
 		return nil, nil, errNoVersion(id)
 	}
-	if label != nil && sec.stages[*label] != id {
+	stages := s.stages(sec, now)
+	if label != nil && stages[*label] != id {
 		return nil, nil, errInvalidRequest("You provided a VersionStage that is not associated to the provided VersionId.")
 	}
-	return v, sec.labels(id), nil
+	return v, labelsIn(stages, id), nil
+}
+
+// stages returns the labels as reads by version id and DescribeSecret see them.
+func (s *Server) stages(sec *secret, now time.Time) map[string]string {
+	if s.options.staleVersions == 0 {
+		return sec.stages
+	}
+	return sec.seen(s.options.staleReads, now)
 }
 
 // noteAccess keeps LastAccessedDate, whose resolution is a day.

@@ -76,3 +76,35 @@ func TestStaleReads(t *testing.T) {
 	f.srv.Advance(40 * time.Minute)
 	require.Equal(t, "three", *f.mustGet("a").SecretString)
 }
+
+func TestStaleVersions(t *testing.T) {
+	f := start(t, awssmtest.WithStaleReads(time.Hour), awssmtest.WithStaleVersions(time.Minute))
+	byID := func(word string) (*secretsmanager.GetSecretValueOutput, error) {
+		return f.GetSecretValue(f.ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String("a"), VersionId: aws.String(token(word))})
+	}
+	f.create("a", "one")
+	_, err := byID("v1")
+	require.NoError(t, err, "a new secret is there at once")
+	f.srv.Advance(2 * time.Hour)
+	f.mustPut("a", "v2", "two")
+	f.srv.Advance(2 * time.Minute)
+	f.mustPut("a", "v3", "three")
+
+	_, err = byID("v3")
+	requireCode(t, err, "ResourceNotFoundException", "for VersionId: "+token("v3"))
+	out, err := byID("v2")
+	require.NoError(t, err)
+	require.Empty(t, out.VersionStages, "the labels lag behind further")
+	out, err = byID("v1")
+	require.NoError(t, err)
+	require.Equal(t, []string{current}, out.VersionStages)
+	require.Equal(t, map[string][]string{"v1": {current}}, f.stages("a"))
+
+	f.srv.Advance(59 * time.Minute)
+	out, err = byID("v3")
+	require.NoError(t, err)
+	require.Empty(t, out.VersionStages)
+	require.Equal(t, map[string][]string{"v1": {previous}, "v2": {current}}, f.stages("a"))
+	f.srv.Advance(2 * time.Minute)
+	require.Equal(t, map[string][]string{"v2": {previous}, "v3": {current}}, f.stages("a"))
+}

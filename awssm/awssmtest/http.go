@@ -9,8 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/oauthstore/oauthstore/testserver"
 )
@@ -30,32 +33,33 @@ type operation func(call) (any, error)
 
 func (s *Server) table() map[string]operation {
 	return map[string]operation{
-		"BatchGetSecretValue":          handle(s, s.batchGetSecretValue),
-		"CreateSecret":                 handle(s, s.createSecret),
-		"DeleteSecret":                 handle(s, s.deleteSecret),
-		"DescribeSecret":               handle(s, s.describeSecret),
-		"GetSecretValue":               handle(s, s.getSecretValue),
-		"ListSecrets":                  handle(s, s.listSecrets),
-		"ListSecretVersionIds":         handle(s, s.listSecretVersionIDs),
-		"PutSecretValue":               handle(s, s.putSecretValue),
-		"RemoveRegionsFromReplication": handle(s, s.removeRegionsFromReplication),
-		"ReplicateSecretToRegions":     handle(s, s.replicateSecretToRegions),
-		"RestoreSecret":                handle(s, s.restoreSecret),
-		"TagResource":                  handle(s, s.tagResource),
-		"UntagResource":                handle(s, s.untagResource),
-		"UpdateSecret":                 handle(s, s.updateSecret),
-		"UpdateSecretVersionStage":     handle(s, s.updateSecretVersionStage),
+		"BatchGetSecretValue":          handle(s, secretsmanager.BatchGetSecretValueInput{}, s.batchGetSecretValue),
+		"CreateSecret":                 handle(s, secretsmanager.CreateSecretInput{}, s.createSecret),
+		"DeleteSecret":                 handle(s, secretsmanager.DeleteSecretInput{}, s.deleteSecret),
+		"DescribeSecret":               handle(s, secretsmanager.DescribeSecretInput{}, s.describeSecret),
+		"GetSecretValue":               handle(s, secretsmanager.GetSecretValueInput{}, s.getSecretValue),
+		"ListSecrets":                  handle(s, secretsmanager.ListSecretsInput{}, s.listSecrets),
+		"ListSecretVersionIds":         handle(s, secretsmanager.ListSecretVersionIdsInput{}, s.listSecretVersionIDs),
+		"PutSecretValue":               handle(s, secretsmanager.PutSecretValueInput{}, s.putSecretValue),
+		"RemoveRegionsFromReplication": handle(s, secretsmanager.RemoveRegionsFromReplicationInput{}, s.removeRegionsFromReplication),
+		"ReplicateSecretToRegions":     handle(s, secretsmanager.ReplicateSecretToRegionsInput{}, s.replicateSecretToRegions),
+		"RestoreSecret":                handle(s, secretsmanager.RestoreSecretInput{}, s.restoreSecret),
+		"TagResource":                  handle(s, secretsmanager.TagResourceInput{}, s.tagResource),
+		"UntagResource":                handle(s, secretsmanager.UntagResourceInput{}, s.untagResource),
+		"UpdateSecret":                 handle(s, secretsmanager.UpdateSecretInput{}, s.updateSecret),
+		"UpdateSecretVersionStage":     handle(s, secretsmanager.UpdateSecretVersionStageInput{}, s.updateSecretVersionStage),
 	}
 }
 
-// handle makes an operation of run, which is called with valid input, the time, and the lock held.
+// handle makes an operation of run, which is called with valid input, the time, and the lock held. sdk is the
+// input as the SDK has it.
 func handle[T any, In interface {
 	*T
 	validate() error
-}](s *Server, run func(In, time.Time) (any, error)) operation {
+}](s *Server, sdk any, run func(In, time.Time) (any, error)) operation {
 	return func(c call) (any, error) {
 		in := In(new(T))
-		if err := decode(c.body, in); err != nil {
+		if err := decode(c.body, reflect.TypeOf(sdk), in); err != nil {
 			return nil, err
 		}
 		if err := in.validate(); err != nil {
@@ -159,19 +163,38 @@ func faultError(kind testserver.Kind, c call) error {
 	return nil
 }
 
-// decode reads a request's parameters. The service's InvalidParameterException stands for "the
-// parameter name or value is invalid", hence the refusal of names that are not known.
-func decode(body []byte, in any) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	err := d.Decode(in)
-	if err == nil {
-		return nil
+// decode reads a request's parameters into in. The service's InvalidParameterException stands for "the
+// parameter name or value is invalid", hence the refusal of names that are not known; those that only the
+// SDK knows change nothing here.
+func decode(body []byte, sdk reflect.Type, in any) error {
+	for {
+		d := json.NewDecoder(bytes.NewReader(body))
+		d.DisallowUnknownFields()
+		err := d.Decode(in)
+		if err == nil {
+			return nil
+		}
+		quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field ")
+		if !ok {
+			return errSerialization()
+		}
+		if body, ok = without(body, strings.Trim(quoted, `"`), sdk); !ok {
+			return errInvalidParameter("The parameter " + quoted + " is not supported.")
+		}
 	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return errInvalidParameter("The parameter " + name + " is not supported.")
+}
+
+// without takes a parameter off body. It reports false where that is none of the SDK's, or not there.
+func without(body []byte, name string, sdk reflect.Type) ([]byte, bool) {
+	var parameters map[string]json.RawMessage
+	if err := json.Unmarshal(body, &parameters); err != nil {
+		return nil, false
 	}
-	return errSerialization()
+	field, known := sdk.FieldByName(name) // the protocol names its members as the SDK does
+	_, there := parameters[name]
+	delete(parameters, name)
+	rest, err := json.Marshal(parameters)
+	return rest, known && field.IsExported() && there && err == nil
 }
 
 const contentType = "application/x-amz-json-1.1"

@@ -83,7 +83,7 @@ func newListEntry(sec *secret) *listEntry {
 		LastAccessedDate:       newEpoch(sec.accessed),
 		PrimaryRegion:          sec.primaryRegion(),
 		Tags:                   sec.tagList(),
-		SecretVersionsToStages: sec.labelled(),
+		SecretVersionsToStages: sec.labelled(sec.stages),
 	}
 	if sec.deletion != nil {
 		e.DeletedDate = newEpoch(sec.deletion.requested)

@@ -13,6 +13,7 @@ type options struct {
 	deletionDelay time.Duration
 	listingDelay  time.Duration
 	staleReads    time.Duration
+	staleVersions time.Duration
 	versionQuota  int
 }
 
@@ -38,9 +39,17 @@ func WithListingDelay(d time.Duration) Option {
 
 // WithStaleReads makes reads of the AWSCURRENT version return, for d on the server's clock after
 // that label has moved, the version that had it before: "All Secrets Manager operations are
-// eventually consistent". Reads by version id stay fresh. The default is 0.
+// eventually consistent". Reads by version id and DescribeSecret stay fresh, unless [WithStaleVersions]
+// says otherwise. The default is 0.
 func WithStaleReads(d time.Duration) Option {
 	return func(o *options) { o.staleReads = d }
+}
+
+// WithStaleVersions makes reads by version id not find a version for d after it was made, unless it is the
+// secret's first. Unless d is 0, which is the default, the labels in such reads and in DescribeSecret lag
+// behind as well, as far as [WithStaleReads] says.
+func WithStaleVersions(d time.Duration) Option {
+	return func(o *options) { o.staleVersions = d }
 }
 
 // WithVersionQuota sets how many versions a secret can have at most. The default is the service's

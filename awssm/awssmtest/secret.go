@@ -69,9 +69,11 @@ func (sec *secret) version(id string) *version {
 }
 
 // labels returns those of the version, sorted.
-func (sec *secret) labels(id string) []string {
+func (sec *secret) labels(id string) []string { return labelsIn(sec.stages, id) }
+
+func labelsIn(stages map[string]string, id string) []string {
 	var labels []string
-	for label, holder := range sec.stages {
+	for label, holder := range stages {
 		if holder == id {
 			labels = append(labels, label)
 		}
@@ -81,10 +83,10 @@ func (sec *secret) labels(id string) []string {
 }
 
 // labelled returns the labels of each version that has any.
-func (sec *secret) labelled() map[string][]string {
+func (sec *secret) labelled(stages map[string]string) map[string][]string {
 	versions := make(map[string][]string)
 	for _, v := range sec.versions {
-		if labels := sec.labels(v.id); len(labels) > 0 {
+		if labels := labelsIn(stages, v.id); len(labels) > 0 {
 			versions[v.id] = labels
 		}
 	}
@@ -153,20 +155,23 @@ func (sec *secret) removeOutdated(quota int, now time.Time) {
 	})
 }
 
-// current returns the version that a read of AWSCURRENT finds, nil where there is none, and the
-// labels that it is seen with. Within lag after a move that is the version from before.
-func (sec *secret) current(lag time.Duration, now time.Time) (*version, []string) {
-	id := sec.stages[stageCurrent]
-	seen := id
-	for i := len(sec.currents) - 1; i > 0 && now.Sub(sec.currents[i].since) < lag; i-- {
-		seen = sec.currents[i-1].id
+// seen returns the labels as they are seen within lag after AWSCURRENT has moved: where they were before.
+func (sec *secret) seen(lag time.Duration, now time.Time) map[string]string {
+	last := len(sec.currents) - 1
+	i := last
+	for i > 0 && now.Sub(sec.currents[i].since) < lag {
+		i--
 	}
-	v := sec.version(seen)
-	if seen == id || v == nil {
-		return sec.version(id), sec.labels(id)
+	if i == last || sec.version(sec.currents[i].id) == nil {
+		return sec.stages
 	}
-	labels := slices.DeleteFunc(sec.labels(seen), func(l string) bool { return l == stagePrevious })
-	return v, append([]string{stageCurrent}, labels...)
+	stages := maps.Clone(sec.stages)
+	stages[stageCurrent] = sec.currents[i].id
+	delete(stages, stagePrevious)
+	if i > 0 {
+		stages[stagePrevious] = sec.currents[i-1].id
+	}
+	return stages
 }
 
 // replicaRegions returns the Regions, in the order in which they were added.

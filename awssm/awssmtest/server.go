@@ -1,17 +1,13 @@
 package awssmtest
 
 import (
-	"io"
 	"log"
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/oauthstore/oauthstore/testserver"
 )
@@ -71,8 +67,9 @@ func (s *Server) start() {
 	}
 	s.url = "http://" + listener.Addr().String()
 	s.http = &http.Server{
-		Handler:  http.HandlerFunc(s.serve),
-		ErrorLog: log.New(io.Discard, "", 0),
+		Handler: http.HandlerFunc(s.serve),
+		// A panic of a handler's own; net/http is silent about http.ErrAbortHandler.
+		ErrorLog: log.New(os.Stderr, "awssmtest: ", 0),
 	}
 	go func() {
 		defer close(s.served)
@@ -106,16 +103,6 @@ func (s *Server) enter() bool {
 
 // URL returns the address of the server, such as "http://127.0.0.1:41234".
 func (s *Server) URL() string { return s.url }
-
-// Client returns an official client that talks to the server, with credentials of no value and the
-// SDK's default retries; optFns change that as with any client.
-func (s *Server) Client(optFns ...func(*secretsmanager.Options)) *secretsmanager.Client {
-	return secretsmanager.New(secretsmanager.Options{
-		Region:       Region,
-		BaseEndpoint: aws.String(s.url),
-		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", ""),
-	}, optFns...)
-}
 
 // Actions returns the IAM actions that were needed for the valid requests so far, sorted, such as
 // "secretsmanager:GetSecretValue". Among them are those that the API reference names besides the

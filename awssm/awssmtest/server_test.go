@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -141,6 +142,28 @@ func TestProtocol(t *testing.T) {
 		})
 	}
 	require.Equal(t, 1+len(cases), f.srv.Count(), "each request is logged once")
+}
+
+func TestProtocol_takesParametersThatTheSDKHasAndNothingHereDependsOn(t *testing.T) {
+	f := start(t)
+	f.create("a", "one")
+	_, err := f.PutSecretValue(f.ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: aws.String("a"), SecretString: aws.String("two"), RotationToken: aws.String(strings.Repeat("r", 36)),
+	})
+	require.NoError(t, err)
+	require.Equal(t, "two", *f.mustGet("a").SecretString)
+	_, err = f.CreateSecret(f.ctx, &secretsmanager.CreateSecretInput{
+		Name: aws.String("b"), Type: aws.String("partner"), Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}},
+	})
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"k": "v"}, f.srv.Secrets()[1].Tags)
+	for _, body := range []string{
+		`{"Name":"c","Type":"partner","Colour":"red"}`,
+		`{"Name":"c","Tags":[{"Key":"k","Type":"nested"}]}`,
+	} {
+		_, out := f.post("CreateSecret", body, nil)
+		require.Equal(t, "InvalidParameterException", out["__type"], body)
+	}
 }
 
 func TestClose_releasesWhatHangs(t *testing.T) {

@@ -156,7 +156,10 @@ func (p *patience) take(err error) time.Duration {
 		return next(elapsed(p.start) < maxBlocked, failurePause, p.blocks)
 	case errors.Is(err, oauthstore.ErrThrottled) && p.window > 0:
 		p.throttles++
-		return next(p.throttles <= maxThrottles, p.window, p.throttles)
+		if p.throttles > maxThrottles {
+			return giveUp
+		}
+		return p.window << min(p.throttles, 2)
 	case errors.Is(err, ErrConflict):
 		p.conflicts++
 		return next(p.conflicts < maxConflicts, conflictPause, p.conflicts)

@@ -208,3 +208,22 @@ func TestPatience_aLimitWithAWindowIsWaitedFor(t *testing.T) {
 		m.wantConsistent(t)
 	})
 }
+
+// Each start over writes the index, of which services keep few versions a day.
+func TestPatience_anInsertThatKeepsFailingStartsOverAFewTimes(t *testing.T) {
+	for _, failure := range []error{errLost, oauthstore.ErrThrottled} {
+		virtually(t, func(t *testing.T) {
+			m := newMemory()
+			m.around = refuse(put, xName, failure)
+			token := under("x", "alice")
+			err := m.store().SaveToken(t.Context(), &token)
+			wantIs(t, err, failure)
+			if got := m.count(put, indexName); got > 1+maxFailures {
+				t.Errorf("got %d writes of the index, want at most %d", got, 1+maxFailures)
+			}
+			m.around = nil
+			save(t, m.store(), under("x", "alice"))
+			m.wantConsistent(t)
+		})
+	}
+}

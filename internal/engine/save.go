@@ -34,9 +34,19 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 	return s.save(ctx, token, false)
 }
 
-// save starts over as long as others keep changing what the token points at.
+// A failedInsert is errAgain where that is because of a write of which nobody knows whether it has taken effect.
+type failedInsert struct{ failure error }
+
+// Error implements error.
+func (f failedInsert) Error() string { return f.failure.Error() }
+
+// Is makes it an errAgain.
+func (f failedInsert) Is(target error) bool { return target == errAgain }
+
+// save starts over as long as others keep changing what the token points at, and a few times where the service
+// fails.
 func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert bool) error {
-	for p := (patience{}); ; {
+	for p := (patience{window: s.driver.Limits().Window}); ; {
 		stored, err := s.saveOnce(ctx, token, insert)
 		if err == nil {
 			*token = *stored
@@ -45,9 +55,16 @@ func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert b
 		if !errors.Is(err, errAgain) {
 			return err
 		}
-		pause := p.take(ErrConflict)
-		if pause == giveUp {
+		var failed failedInsert
+		if !errors.As(err, &failed) {
+			failed.failure = ErrConflict
+		}
+		pause := p.take(failed.failure)
+		switch {
+		case pause == giveUp && failed.failure == ErrConflict:
 			return fmt.Errorf("%w: gave up: other writers kept changing what the token points at", oauthstore.ErrUnavailable)
+		case pause == giveUp:
+			return failed.failure
 		}
 		if err := wait(ctx, pause); err != nil {
 			return err
@@ -262,8 +279,11 @@ func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record) err
 	_, _, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, failure error) (*Record, error) {
 		// Not after a write that may have taken effect: the record may have been deleted since, and its
 		// entry with it. Then the insert starts over, with another entry.
-		if cur.rec.Live() || !refused(failure) || elapsed(begin) > maxInsert {
+		switch {
+		case cur.rec.Live() || elapsed(begin) > maxInsert:
 			return nil, errAgain
+		case !refused(failure):
+			return nil, failedInsert{failure}
 		}
 		again := *next
 		return &again, nil
