@@ -54,8 +54,9 @@ func WithCustomMetadata(metadata map[string]string) Option {
 // higher, Vault uses that. 0 leaves it to the mount, whose default is 10, and saves a call for each new
 // token.
 //
-// It takes the permission to write metadata. Without this option, and without [WithCustomMetadata], a
-// client that has no such permission leaves it to the mount as well.
+// It takes the permissions to create and update metadata. Without this option, and without
+// [WithCustomMetadata], a client that has no such permission leaves it to the mount as well; then, and with 0,
+// it needs the permission to create data.
 func WithMaxVersions(n int) Option {
 	return func(c *config) { c.maxVersions, c.maxGiven = n, true }
 }

@@ -31,10 +31,18 @@
 //
 // # Permissions
 //
-// On MOUNT/data/PREFIX/*: read to find, and create and update to save. On MOUNT/metadata/PREFIX/*:
-// create and update, so that superseded credentials do not stay in older versions, and for custom
-// metadata. On MOUNT/destroy/PREFIX/*: update to delete, for which create and update on data are needed
-// too.
+// On MOUNT/data/PREFIX/*: read to find, and update to save. On MOUNT/metadata/PREFIX/*: create and update to
+// make new secrets, so that superseded credentials do not stay in older versions, and for custom metadata; see
+// [WithMaxVersions]. On MOUNT/destroy/PREFIX/*: update to delete, for which update on data is needed too. A
+// delete that is denied leaves the token as it was.
+//
+// # Operation
+//
+// Namespace, token renewal (api.LifetimeWatcher), TLS, rate limit and retries are the client's, and so is
+// read-your-writes (api.Config, ReadYourWrites): on performance standbys and replicas it spares one instance
+// the conflicts that reading its own older state would cost. Sealed, without an active node or overloaded is
+// [oauthstore.ErrUnavailable]; a rate limit quota [oauthstore.ErrThrottled]; a token that is revoked, expired or
+// not allowed [oauthstore.ErrAccessDenied].
 package vault
 
 import (

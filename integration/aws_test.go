@@ -1,0 +1,165 @@
+package integration
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/awssm"
+	"github.com/oauthstore/oauthstore/awssm/awssmtest"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
+	"github.com/oauthstore/oauthstore/storetest"
+)
+
+// newAWSClient returns a client of the endpoint that the environment names, of AWS itself if that is asked for,
+// or else of the test server.
+func newAWSClient(t *testing.T) *sm.Client {
+	t.Helper()
+	if cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SECRETS_MANAGER"), os.Getenv("AWS_ENDPOINT_URL"), os.Getenv("OAUTHSTORE_TEST_AWS")) == "" {
+		srv := awssmtest.NewServer(awssmtest.WithVersionQuota(0))
+		t.Cleanup(srv.Close)
+		return srv.Client()
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	require.NoError(t, err)
+	return sm.NewFromConfig(cfg)
+}
+
+// newAWSStore returns a store whose secrets are removed at the end of the test.
+func newAWSStore(t *testing.T, client *sm.Client, prefix string, opts ...awssm.Option) *awssm.Store {
+	t.Helper()
+	s, err := awssm.New(client, append(opts, awssm.WithPrefix(prefix))...)
+	require.NoError(t, err)
+	t.Cleanup(func() { sweepAWS(t, client, prefix) })
+	return s
+}
+
+// sweepAWS deletes the secrets under a prefix for good.
+func sweepAWS(t *testing.T, client *sm.Client, prefix string) {
+	t.Helper()
+	for _, name := range awsNames(t, client, prefix) {
+		in := &sm.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)}
+		if _, err := client.DeleteSecret(ctx, in); err != nil {
+			t.Errorf("the secret %s stays: %v", name, err)
+		}
+	}
+}
+
+// awsNames lists the secrets under a prefix, those included that wait for deletion. The service lists with a
+// delay of up to five minutes; the index, which lists without, is asked too.
+func awsNames(t *testing.T, client *sm.Client, prefix string) []string {
+	t.Helper()
+	names := map[string]bool{}
+	pages := sm.NewListSecretsPaginator(client, &sm.ListSecretsInput{
+		Filters:                []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{prefix + "/"}}},
+		IncludePlannedDeletion: aws.Bool(true),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		require.NoError(t, err)
+		for _, s := range page.SecretList {
+			names[aws.ToString(s.Name)] = true
+		}
+	}
+	var missing *types.ResourceNotFoundException
+	if _, err := client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: aws.String(prefix + "/index")}); !errors.As(err, &missing) {
+		names[prefix+"/index"] = true
+	}
+	var all []string
+	for name := range names {
+		all = append(all, name)
+	}
+	return all
+}
+
+func TestAWS_keepsTheContract(t *testing.T) {
+	client := newAWSClient(t)
+	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore { return newAWSStore(t, client, randomPrefix()) })
+}
+
+func TestAWS_manyWriters(t *testing.T) {
+	client, prefix := newAWSClient(t), randomPrefix()
+	enginetest.RunWriters(t,
+		func(t *testing.T) enginetest.Store { return newAWSStore(t, client, prefix) },
+		func(t *testing.T) enginetest.Audit { return auditAWS(t, client, prefix) })
+}
+
+// auditAWS reads the secrets of a store by the service's own list, once that shows all of them.
+func auditAWS(t *testing.T, client *sm.Client, prefix string) (a enginetest.Audit) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		documents := make(map[string][]byte)
+		for _, name := range awsNames(t, client, prefix) {
+			out, err := client.GetSecretValue(ctx, &sm.GetSecretValueInput{SecretId: &name})
+			if err != nil {
+				continue // deleted
+			}
+			documents[strings.TrimPrefix(name, prefix+"/")] = []byte(aws.ToString(out.SecretString))
+		}
+		a = auditDocuments(t, documents)
+		return len(a.Stored) >= len(a.Listed)
+	}, 6*time.Minute, 5*time.Second, "ListSecrets does not show what is in the index")
+	return a
+}
+
+func TestAWS_aDeletedTokenIsGoneAndComesBackAsANewOne(t *testing.T) {
+	client := newAWSClient(t)
+	for name, opts := range map[string][]awssm.Option{
+		"at once":                nil,
+		"with a recovery window": {awssm.WithRecoveryWindow(7)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newAWSStore(t, client, randomPrefix(), opts...)
+			require.NoError(t, s.SaveToken(ctx, alice()))
+			require.NoError(t, s.DeleteToken(ctx, "alice"))
+			_, err := s.FindTokenByID(ctx, "alice")
+			require.ErrorIs(t, err, oauthstore.ErrTokenNotFound)
+			require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", AccessToken: "access-2"}))
+			found, err := s.FindTokenByID(ctx, "alice")
+			require.NoError(t, err)
+			require.Empty(t, found.RefreshToken)
+		})
+	}
+}
+
+func TestAWS_newSecretsHaveTagsAndADescription(t *testing.T) {
+	client, prefix := newAWSClient(t), randomPrefix()
+	s := newAWSStore(t, client, prefix, awssm.WithTags(map[string]string{"team": "crm"}), awssm.WithDescription("OAuth tokens"))
+	require.NoError(t, s.SaveToken(ctx, alice()))
+	for _, name := range []string{"index", "token_alice"} {
+		out, err := client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: aws.String(prefix + "/" + name)})
+		require.NoError(t, err)
+		require.Equal(t, "OAuth tokens", aws.ToString(out.Description))
+		require.Equal(t, []types.Tag{{Key: aws.String("team"), Value: aws.String("crm")}}, out.Tags)
+	}
+}
+
+// Without it a server is no Secrets Manager for this library: two writers that read one version would both
+// succeed, and one would lose its token.
+func TestAWS_refusesOtherContentUnderAVersionThatExists(t *testing.T) {
+	client, name := newAWSClient(t), randomPrefix()+"/probe"
+	_, err := client.CreateSecret(ctx, &sm.CreateSecretInput{Name: &name, SecretString: aws.String("first")})
+	require.NoError(t, err)
+	t.Cleanup(func() { sweepAWS(t, client, strings.TrimSuffix(name, "/probe")) })
+	const version = "11111111-2222-8333-8444-555555555555"
+	put := func(value string) error {
+		_, err := client.PutSecretValue(ctx, &sm.PutSecretValueInput{
+			SecretId: &name, ClientRequestToken: aws.String(version), SecretString: &value,
+		})
+		return err
+	}
+	require.NoError(t, put("second"))
+	require.NoError(t, put("second"), "the same content is a repetition")
+	var exists *types.ResourceExistsException
+	require.ErrorAs(t, put("third"), &exists)
+}

@@ -1,0 +1,16 @@
+# Does all that a store can do. For one at the mount "secret" with the prefix "oauthstore".
+
+path "secret/data/oauthstore/*" {
+  capabilities = ["read", "update"]
+}
+
+# A new secret is made by its metadata: it keeps one version, so that superseded credentials do not stay.
+# "update" is for one whose first save died after that. With WithMaxVersions(0) and without custom metadata this
+# is not needed, and "create" on the data is.
+path "secret/metadata/oauthstore/*" {
+  capabilities = ["create", "update"]
+}
+
+path "secret/destroy/oauthstore/*" {
+  capabilities = ["update"]
+}

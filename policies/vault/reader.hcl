@@ -1,0 +1,5 @@
+# Finds and lists tokens. For a store at the mount "secret" with the prefix "oauthstore".
+
+path "secret/data/oauthstore/*" {
+  capabilities = ["read"]
+}
