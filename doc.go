@@ -30,8 +30,8 @@
 //
 // # Writing a store of one's own
 //
-// [Match], [Record.Merge], [CheckConflict], [NewRecord] and [DerivedID] are the contract's rules as
-// functions without state, and package storetest is the contract as tests. Package memory shows both
+// [Match], [Record.Merge], [Record.Replaced], [CheckConflict], [NewRecord] and [DerivedID] are the contract's
+// rules as functions without state, and package storetest is the contract as tests. Package memory shows both
 // in use.
 //
 // # Compatibility

@@ -48,10 +48,27 @@ func newAWSStore(t *testing.T, client *sm.Client, prefix string, opts ...awssm.O
 func sweepAWS(t *testing.T, client *sm.Client, prefix string) {
 	t.Helper()
 	for _, name := range awsNames(t, client, prefix) {
+		withdrawCopies(t, client, name)
 		in := &sm.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)}
 		if _, err := client.DeleteSecret(ctx, in); err != nil {
 			t.Errorf("the secret %s stays: %v", name, err)
 		}
+	}
+}
+
+// withdrawCopies removes a secret's copies in other regions, which keep it from being deleted.
+func withdrawCopies(t *testing.T, client *sm.Client, name string) {
+	t.Helper()
+	out, err := client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: &name})
+	if err != nil || len(out.ReplicationStatus) == 0 {
+		return
+	}
+	in := &sm.RemoveRegionsFromReplicationInput{SecretId: &name}
+	for _, r := range out.ReplicationStatus {
+		in.RemoveReplicaRegions = append(in.RemoveReplicaRegions, aws.ToString(r.Region))
+	}
+	if _, err := client.RemoveRegionsFromReplication(ctx, in); err != nil {
+		t.Errorf("the copies of %s stay: %v", name, err)
 	}
 }
 
@@ -142,6 +159,33 @@ func TestAWS_newSecretsHaveTagsAndADescription(t *testing.T) {
 		require.Equal(t, "OAuth tokens", aws.ToString(out.Description))
 		require.Equal(t, []types.Tag{{Key: aws.String("team"), Value: aws.String("crm")}}, out.Tags)
 	}
+}
+
+func TestAWS_newSecretsAreUnderTheKey(t *testing.T) {
+	client, prefix := newAWSClient(t), randomPrefix()
+	const key = "alias/aws/secretsmanager" // which every account has
+	s := newAWSStore(t, client, prefix, awssm.WithKMSKey(key))
+	require.NoError(t, s.SaveToken(ctx, alice()))
+	out, err := client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: aws.String(prefix + "/token_alice")})
+	require.NoError(t, err)
+	require.Contains(t, []string{key, ""}, aws.ToString(out.KmsKeyId), "the service leaves out the account's own key")
+}
+
+func TestAWS_newSecretsHaveCopiesInOtherRegionsAndLoseThemWithTheToken(t *testing.T) {
+	client, prefix, region := newAWSClient(t), randomPrefix(), "eu-west-1"
+	if client.Options().Region == region {
+		region = "eu-central-1"
+	}
+	s := newAWSStore(t, client, prefix, awssm.WithReplicaRegions(region))
+	require.NoError(t, s.SaveToken(ctx, alice()))
+	name := &sm.DescribeSecretInput{SecretId: aws.String(prefix + "/token_alice")}
+	out, err := client.DescribeSecret(ctx, name)
+	require.NoError(t, err)
+	require.Len(t, out.ReplicationStatus, 1)
+	require.Equal(t, region, aws.ToString(out.ReplicationStatus[0].Region))
+	require.NoError(t, s.DeleteToken(ctx, "alice"))
+	_, err = s.FindTokenByID(ctx, "alice")
+	require.ErrorIs(t, err, oauthstore.ErrTokenNotFound)
 }
 
 // Without it a server is no Secrets Manager for this library: two writers that read one version would both

@@ -159,3 +159,18 @@ func TestGoogle_newSecretsHaveTheLabels(t *testing.T) {
 		require.Equal(t, map[string]string{"team": "crm"}, secret.GetLabels())
 	}
 }
+
+func TestGoogle_newSecretsAreWhereTheyAreWanted(t *testing.T) {
+	client, prefix := newGoogleClient(t), randomPrefix()
+	s := newGoogleStore(t, client, prefix, gcpsm.WithReplicaLocations("europe-west1", "europe-west3"))
+	require.NoError(t, s.SaveToken(ctx, alice()))
+	for _, name := range googleNames(t, client, prefix) {
+		secret, err := client.GetSecret(ctx, &pb.GetSecretRequest{Name: name})
+		require.NoError(t, err)
+		var locations []string
+		for _, r := range secret.GetReplication().GetUserManaged().GetReplicas() {
+			locations = append(locations, r.GetLocation())
+		}
+		require.Equal(t, []string{"europe-west1", "europe-west3"}, locations)
+	}
+}
