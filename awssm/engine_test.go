@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/engine"
@@ -93,4 +94,17 @@ func TestHangingService(t *testing.T) {
 // Without the quota of versions: how many writes of the index the writers share depends on the machine.
 func TestManyWriters(t *testing.T) {
 	enginetest.RunConcurrent(t, newBackend(t, awssmtest.WithVersionQuota(0)))
+}
+
+func TestDeleteToken_thatIsDeniedLeavesTheToken(t *testing.T) {
+	for _, window := range []int{0, 7} {
+		b := newBackend(t)
+		enginetest.RunDeniedDelete(t, b, "DeleteSecret", func(t *testing.T) oauthstore.TokenStore {
+			s, err := New(b.client(), WithRecoveryWindow(window))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		})
+	}
 }

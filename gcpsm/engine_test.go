@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
 	"github.com/oauthstore/oauthstore/internal/engine"
@@ -93,4 +94,9 @@ func TestHangingService(t *testing.T) {
 
 func TestManyWriters(t *testing.T) {
 	enginetest.RunConcurrent(t, newBackend(t))
+}
+
+func TestDeleteToken_thatIsDeniedLeavesTheToken(t *testing.T) {
+	b := newBackend(t)
+	enginetest.RunDeniedDelete(t, b, "DestroySecretVersion", func(t *testing.T) oauthstore.TokenStore { return b.NewStore(t) })
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
+	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/engine"
 	"github.com/oauthstore/oauthstore/internal/enginetest"
@@ -119,4 +120,9 @@ func TestHangingService(t *testing.T) {
 
 func TestManyWriters(t *testing.T) {
 	enginetest.RunConcurrent(t, newBackend(t))
+}
+
+func TestDeleteToken_thatIsDeniedLeavesTheToken(t *testing.T) {
+	b := newBackend(t)
+	enginetest.RunDeniedDelete(t, b, "PUT destroy", func(t *testing.T) oauthstore.TokenStore { return b.NewStore(t) })
 }

@@ -227,3 +227,30 @@ func runHang(t *testing.T, b Backend, m method, f testserver.Fault) {
 	}
 	checkListed(t, b)
 }
+
+// RunDeniedDelete denies op, the call that destroys a secret's content, to a store that may do all else: the
+// token must still be there. newStore makes the store.
+func RunDeniedDelete(t *testing.T, b Backend, op string, newStore func(t *testing.T) oauthstore.TokenStore) {
+	ctx := context.Background()
+	s := newStore(t)
+	save(t, s, secretToken("alice", "alice"))
+	b.Control().Inject(testserver.Fault{Op: op, Kind: testserver.Deny, Times: -1})
+	for range 2 {
+		if err := s.DeleteToken(ctx, "alice"); !errors.Is(err, oauthstore.ErrAccessDenied) {
+			t.Fatalf("DeleteToken: got error %v, want ErrAccessDenied", err)
+		}
+		for _, reader := range []oauthstore.TokenStore{s, newStore(t)} {
+			got, err := reader.FindToken(ctx, &oauthstore.OAuthToken{UserName: "alice"})
+			if err != nil || got.RefreshToken != secretToken("alice", "").RefreshToken {
+				t.Fatalf("after a delete that was denied: got token %v and error %v", got, err)
+			}
+		}
+	}
+	checkListed(t, b) // clears the fault
+	if err := s.DeleteToken(ctx, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if err := absent("alice")(ctx, newStore(t).(Store)); err != nil {
+		t.Error(err)
+	}
+}
