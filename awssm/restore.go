@@ -80,7 +80,7 @@ func (d *driver) restore(ctx context.Context, name string, r rev, value string) 
 			failure = err
 		} else {
 			failure = d.fail("RestoreSecret", name, false, err)
-			restored = restored || errors.Is(failure, oauthstore.ErrUnavailable)
+			restored = restored || !errors.Is(failure, oauthstore.ErrAccessDenied)
 		}
 		if !passes(failure) {
 			break
@@ -106,10 +106,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
+	return ctx.Err() == nil
 }
 
 // deleteAgain takes back a RestoreSecret after which nothing could be written, unless another writer has saved
