@@ -44,9 +44,15 @@ func newAWSStore(t *testing.T, client *sm.Client, prefix string, opts ...awssm.O
 	return s
 }
 
-// sweepAWS deletes the secrets under a prefix for good.
+// sweepAWS deletes the secrets under a prefix for good: first what the store's index shows at once, and then what
+// the service lists, with a delay.
 func sweepAWS(t *testing.T, client *sm.Client, prefix string) {
 	t.Helper()
+	s, err := awssm.New(client, awssm.WithPrefix(prefix))
+	require.NoError(t, err)
+	if err := s.DeleteTokens(ctx); err != nil {
+		t.Errorf("tokens under %s stay: %v", prefix, err)
+	}
 	for _, name := range awsNames(t, client, prefix) {
 		withdrawCopies(t, client, name)
 		in := &sm.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)}
@@ -73,7 +79,7 @@ func withdrawCopies(t *testing.T, client *sm.Client, name string) {
 }
 
 // awsNames lists the secrets under a prefix, those included that wait for deletion. The service lists with a
-// delay of up to five minutes; the index, which lists without, is asked too.
+// delay of up to five minutes; the index is asked for by its name.
 func awsNames(t *testing.T, client *sm.Client, prefix string) []string {
 	t.Helper()
 	names := map[string]bool{}

@@ -54,6 +54,9 @@ func newGoogleStore(t *testing.T, client *secretmanager.Client, prefix string, o
 	s, err := gcpsm.New(client, project(), append(opts, gcpsm.WithPrefix(prefix))...)
 	require.NoError(t, err)
 	t.Cleanup(func() {
+		if err := s.DeleteTokens(ctx); err != nil { // what the index shows, since the list may lag behind
+			t.Errorf("tokens under %s stay: %v", prefix, err)
+		}
 		for _, name := range googleNames(t, client, prefix) {
 			if err := client.DeleteSecret(ctx, &pb.DeleteSecretRequest{Name: name}); err != nil {
 				t.Errorf("%s stays: %v", name, err)
