@@ -156,3 +156,31 @@ func ExampleMatch() {
 	fmt.Println(oauthstore.Match(&oauthstore.OAuthToken{UserName: "alice", ClientID: "mobile"}, stored).ID)
 	// Output: 2
 }
+
+// A migration: each token is saved as it is, whatever the new store has of it already.
+func ExampleOAuthToken_Detached() {
+	ctx := context.Background()
+	before, after := memory.New(), memory.New()
+	if err := before.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", AccessToken: "newer"}); err != nil {
+		log.Fatal(err)
+	}
+	if err := after.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", AccessToken: "of an earlier run"}); err != nil {
+		log.Fatal(err)
+	}
+
+	tokens, err := before.GetTokens(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, token := range tokens {
+		if err := after.SaveToken(ctx, token.Detached()); err != nil {
+			log.Fatal(err)
+		}
+	}
+	moved, err := after.FindTokenByID(ctx, "alice")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(moved.AccessToken)
+	// Output: newer
+}
