@@ -61,7 +61,7 @@ func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert b
 		}
 		pause := p.take(failed.failure)
 		switch {
-		case pause == giveUp && failed.failure == ErrConflict:
+		case pause == giveUp && errors.Is(failed.failure, ErrConflict):
 			return fmt.Errorf("%w: gave up: other writers kept changing what the token points at", oauthstore.ErrUnavailable)
 		case pause == giveUp:
 			return failed.failure
