@@ -71,8 +71,9 @@ func (r *Record) Merge(token *OAuthToken) (merged *Record, changed bool) {
 // Replaced reports whether token was read from another record than r: one that had the same id and has
 // since been deleted. An update must not bring it back by way of r: see [TokenUpdater].
 func (r *Record) Replaced(token *OAuthToken) bool {
-	return token.read != nil && token.read.ID == r.Token.ID &&
-		token.incarnation != "" && r.Incarnation != "" && token.incarnation != r.Incarnation
+	read := token.read
+	return read != nil && read.ID == r.Token.ID &&
+		read.incarnation != "" && r.Incarnation != "" && read.incarnation != r.Incarnation
 }
 
 // Found returns the token as a store returns it to a caller who asked with partial (nil where they
@@ -80,11 +81,12 @@ func (r *Record) Replaced(token *OAuthToken) bool {
 // remembers what was read, for Merge.
 func (r *Record) Found(partial *OAuthToken) *OAuthToken {
 	read := *r.Token.Detached()
-	found := read
+	read.incarnation = r.Incarnation
+	found := *r.Token.Detached()
 	if partial != nil {
 		overlay(&found, partial, func(textField) bool { return false })
 	}
-	found.read, found.incarnation = &read, r.Incarnation
+	found.read = &read
 	return &found
 }
 

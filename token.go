@@ -62,7 +62,7 @@ type OAuthToken struct {
 	// changed once made, so that copies of a token may share it.
 	read *OAuthToken
 
-	// incarnation is that of the record that read was read from.
+	// incarnation, of what was read, is that of the record.
 	incarnation string
 }
 
@@ -70,7 +70,7 @@ type OAuthToken struct {
 // set counts in a save. It is for tokens that go from one store to another.
 func (t *OAuthToken) Detached() *OAuthToken {
 	c := *t
-	c.read, c.incarnation = nil, ""
+	c.read = nil
 	return &c
 }
 

@@ -85,8 +85,18 @@ func (d *driver) fail(op, name string, quiet bool, err error) error {
 
 // conflict files an error as one that a reread may settle.
 func (d *driver) conflict(op, name string, err error) error {
+	return d.failAs(engine.ErrConflict, op, name, err)
+}
+
+// blocked files an error as one that is over once the service has finished a deletion.
+func (d *driver) blocked(op, name string, err error) error {
+	return d.failAs(engine.ErrBlocked, op, name, err)
+}
+
+// failAs files an error of a call that may have sent a token under a class that the caller knows better.
+func (d *driver) failAs(class error, op, name string, err error) error {
 	f := d.fail(op, name, true, err).(*engine.Fault)
-	f.Class = engine.ErrConflict
+	f.Class = class
 	return f
 }
 

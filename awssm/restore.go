@@ -39,12 +39,6 @@ func (d *driver) restoreByName(ctx context.Context, name, value string, refusal 
 	return d.restore(ctx, name, revision(waiting(out)), value)
 }
 
-func (d *driver) blocked(op, name string, refusal error) error {
-	f := d.fail(op, name, true, refusal).(*engine.Fault)
-	f.Class = engine.ErrBlocked
-	return f
-}
-
 // How often restore tries and how long it waits in between, at first; and how long it may take to take back
 // what it has done, even after the end of its context.
 const (

@@ -22,10 +22,7 @@ import (
 // deleteSecret does what somebody may do in the console.
 func (b backend) deleteSecret(t *testing.T, name string) {
 	t.Helper()
-	client, err := b.srv.Client(context.Background())
-	require.NoError(t, err)
-	defer client.Close()
-	require.NoError(t, client.DeleteSecret(context.Background(), &pb.DeleteSecretRequest{Name: "projects/my-project/secrets/" + name}))
+	require.NoError(t, b.client(t).DeleteSecret(context.Background(), &pb.DeleteSecretRequest{Name: "projects/my-project/secrets/" + name}))
 }
 
 // A save does not wait until the service's reads have noticed that the secret is gone.

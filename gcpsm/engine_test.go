@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	secretmanager "cloud.google.com/go/secretmanager/apiv1"
+
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
@@ -24,7 +26,9 @@ func newBackend(t *testing.T, opts ...gcpsmtest.Option) backend {
 
 func (b backend) Control() *testserver.Control { return b.srv.Control }
 
-func (b backend) client(t *testing.T) Client {
+// client is the official one, which stands for the console too.
+func (b backend) client(t *testing.T) *secretmanager.Client {
+	t.Helper()
 	client, err := b.srv.Client(context.Background())
 	if err != nil {
 		t.Fatal(err)

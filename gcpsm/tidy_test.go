@@ -25,10 +25,7 @@ import (
 // delayDestruction sets a version_destroy_ttl, which only an administrator can.
 func (b backend) delayDestruction(t *testing.T, secret string) {
 	t.Helper()
-	client, err := b.srv.Client(context.Background())
-	require.NoError(t, err)
-	defer client.Close()
-	_, err = client.UpdateSecret(context.Background(), &pb.UpdateSecretRequest{
+	_, err := b.client(t).UpdateSecret(context.Background(), &pb.UpdateSecretRequest{
 		Secret: &pb.Secret{
 			Name:              "projects/my-project/secrets/" + secret,
 			VersionDestroyTtl: durationpb.New(24 * time.Hour),

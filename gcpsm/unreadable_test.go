@@ -90,14 +90,12 @@ func TestUnreadableVersion_isAsTheListSays(t *testing.T) {
 	b := newBackend(t)
 	ctx := context.Background()
 	s := b.NewStore(t)
-	admin, err := b.srv.Client(ctx)
-	require.NoError(t, err)
-	defer admin.Close()
+	admin := b.client(t)
 	for _, id := range []string{"deleted", "disabled", "live"} {
 		require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: id, AccessToken: "a"}))
 	}
 	require.NoError(t, s.DeleteToken(ctx, "deleted"))
-	_, err = admin.DisableSecretVersion(ctx, &pb.DisableSecretVersionRequest{Name: "projects/my-project/secrets/oauthstore__token_disabled/versions/1"})
+	_, err := admin.DisableSecretVersion(ctx, &pb.DisableSecretVersionRequest{Name: "projects/my-project/secrets/oauthstore__token_disabled/versions/1"})
 	require.NoError(t, err)
 
 	vague, err := New(shut{b.client(t), codes.FailedPrecondition, "Precondition check failed."}, "my-project")

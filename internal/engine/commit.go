@@ -24,7 +24,7 @@ func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
 	change func(cur state, failure error) (*Record, error)) (after state, try int, err error) {
 	var mine []string // the write ids of this call
 	var failure error
-	p := patience{window: s.driver.Limits().Window}
+	p := s.patience()
 	unsure := false
 	defer func() {
 		if err != nil && unsure {
@@ -141,6 +141,8 @@ type patience struct {
 	conflicts, failures, throttles, blocks int
 	start                                  time.Time
 }
+
+func (s *Store) patience() patience { return patience{window: s.driver.Limits().Window} }
 
 // giveUp, as the answer of take, is no more tries.
 const giveUp time.Duration = -1

@@ -85,7 +85,7 @@ func (s *Store) destroy(ctx context.Context, id string) (gone, error) {
 // A tombstone of another delete means that it stopped half-way, or is at it; this one puts its own on top, so
 // that the other cannot take its own back any more.
 func (s *Store) destroyState(ctx context.Context, name string, cur state) (nonces []string, err error) {
-	p := patience{window: s.driver.Limits().Window}
+	p := s.patience()
 	mine := ""
 	for {
 		nonces = append(nonces, append(cur.rec.Claims, cur.rec.Incarnation)...)

@@ -31,8 +31,6 @@ type lookup struct {
 	// forSave lets a miss in the cached index count: a save that inserts writes the index, and is
 	// refused if the cached one was old.
 	forSave bool
-
-	updateOnly bool // no record is to be made, nor one that has taken another's place to be changed
 }
 
 func (s *Store) newLookup(token *oauthstore.OAuthToken, forSave bool) *lookup {

@@ -177,7 +177,7 @@ func (s *Store) keepIndex(st state) (state, []entry, error) {
 
 // newestEntries is entries for those who must not miss one, at the cost of the driver's Probe.
 func (s *Store) newestEntries(ctx context.Context) ([]entry, error) {
-	st, _, err := s.readIndex(ctx, true)
+	st, err := s.get(ctx, indexName, None)
 	if err != nil {
 		return nil, err
 	}

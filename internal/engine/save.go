@@ -46,7 +46,7 @@ func (f failedInsert) Is(target error) bool { return target == errAgain }
 // save starts over as long as others keep changing what the token points at, and a few times where the service
 // fails.
 func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert bool) error {
-	for p := (patience{window: s.driver.Limits().Window}); ; {
+	for p := s.patience(); ; {
 		stored, err := s.saveOnce(ctx, token, insert)
 		if err == nil {
 			*token = *stored
@@ -75,7 +75,6 @@ func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert b
 // saveOnce returns the token as it is now stored.
 func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, insert bool) (*oauthstore.OAuthToken, error) {
 	l := s.newLookup(token, insert)
-	l.updateOnly = !insert
 	f, err := l.resolve(ctx)
 	if _, invalid := oauthstore.NewRecord(token); err == nil && f == nil && invalid != nil && l.forSave {
 		// No insert comes of this that would find out that the cached index is old.
@@ -86,7 +85,7 @@ func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, inse
 	case err != nil:
 		return nil, asInvalid(err)
 	case f != nil:
-		return s.update(ctx, l, f)
+		return s.update(ctx, l, f, insert)
 	case insert:
 		return s.insert(ctx, l)
 	default:
@@ -105,7 +104,7 @@ func asInvalid(err error) error {
 }
 
 // update merges the token into the record f.
-func (s *Store) update(ctx context.Context, l *lookup, f *found) (*oauthstore.OAuthToken, error) {
+func (s *Store) update(ctx context.Context, l *lookup, f *found, insert bool) (*oauthstore.OAuthToken, error) {
 	unlock, waited, err := s.locks.lock(ctx, f.name)
 	if err != nil {
 		return nil, err
@@ -116,7 +115,7 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found) (*oauthstore.OA
 			return nil, err
 		}
 	}
-	u := updating{store: s, lookup: l, id: f.id, name: f.name}
+	u := updating{store: s, lookup: l, id: f.id, name: f.name, insert: insert}
 	_, try, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
 		return u.change(ctx, cur)
 	})
@@ -140,6 +139,7 @@ type updating struct {
 	store    *Store
 	lookup   *lookup
 	id, name string
+	insert   bool // the caller would insert too, and so change a record that has taken another's place
 
 	unchanged *oauthstore.Record // where there is nothing to write
 	tries     []updateTry
@@ -163,7 +163,7 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 	case f.record == nil, oauthstore.RuleFor(token) != oauthstore.RuleID &&
 		oauthstore.Match(token, []*oauthstore.OAuthToken{&f.record.Token}) == nil:
 		return nil, errAgain // deleted, or no longer what the token points at
-	case u.lookup.updateOnly && f.record.Replaced(token):
+	case !u.insert && f.record.Replaced(token):
 		return nil, oauthstore.ErrTokenNotFound
 	}
 	merged, changed := f.record.Merge(token)

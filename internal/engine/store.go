@@ -110,24 +110,20 @@ type found struct {
 
 // load reads the record under id, for a write that will find out what the read has missed.
 func (s *Store) load(ctx context.Context, id string) (*found, error) {
-	name, err := s.tokenName(id)
-	if err != nil {
-		return nil, err
-	}
-	st, err := s.get(ctx, name, None)
-	if err != nil {
-		return nil, err
-	}
-	return s.decode(id, name, st)
+	return s.loadBy(ctx, id, func(ctx context.Context, name string) (state, error) { return s.get(ctx, name, None) })
 }
 
 // look reads the record under id, for those who believe a miss.
 func (s *Store) look(ctx context.Context, id string) (*found, error) {
+	return s.loadBy(ctx, id, s.read)
+}
+
+func (s *Store) loadBy(ctx context.Context, id string, read func(ctx context.Context, name string) (state, error)) (*found, error) {
 	name, err := s.tokenName(id)
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.read(ctx, name)
+	st, err := read(ctx, name)
 	if err != nil {
 		return nil, err
 	}
