@@ -55,7 +55,7 @@ func (f fixture) many(d *driver, names ...string) map[string]string {
 }
 
 func TestGetTokens_readsTwentyInACall(t *testing.T) {
-	for n, calls := range map[int]int{0: 0, 1: 1, 20: 1, 21: 2, 61: 4} {
+	for n, calls := range map[int]int{0: 0, 1: 1, 20: 1, 21: 2, 59: 3} {
 		f := start(t)
 		want := f.fill(n)
 		require.ElementsMatch(t, want, f.ids(f.store()))

@@ -3,6 +3,7 @@ package awssm
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -17,6 +18,7 @@ import (
 type Client interface {
 	GetSecretValue(context.Context, *sm.GetSecretValueInput, ...func(*sm.Options)) (*sm.GetSecretValueOutput, error)
 	BatchGetSecretValue(context.Context, *sm.BatchGetSecretValueInput, ...func(*sm.Options)) (*sm.BatchGetSecretValueOutput, error)
+	ListSecrets(context.Context, *sm.ListSecretsInput, ...func(*sm.Options)) (*sm.ListSecretsOutput, error)
 	CreateSecret(context.Context, *sm.CreateSecretInput, ...func(*sm.Options)) (*sm.CreateSecretOutput, error)
 	PutSecretValue(context.Context, *sm.PutSecretValueInput, ...func(*sm.Options)) (*sm.PutSecretValueOutput, error)
 	DeleteSecret(context.Context, *sm.DeleteSecretInput, ...func(*sm.Options)) (*sm.DeleteSecretOutput, error)
@@ -36,6 +38,7 @@ type driver struct {
 var (
 	_ engine.Driver     = (*driver)(nil)
 	_ engine.ManyGetter = (*driver)(nil)
+	_ engine.Lister     = (*driver)(nil)
 )
 
 // FullName implements engine.Driver.
@@ -43,7 +46,10 @@ func (d *driver) FullName(name string) string { return d.prefix + name }
 
 // Limits implements engine.Driver.
 func (d *driver) Limits() engine.Limits {
-	return engine.Limits{Name: maxName - len(d.prefix), Value: maxValue, Parallel: 8, Batch: maxBatch}
+	return engine.Limits{
+		Name: maxName - len(d.prefix), Value: maxValue, Parallel: 8, Batch: maxBatch,
+		Writes: maxVersions, Per: 24 * time.Hour,
+	}
 }
 
 // Staging labels: that of the newest version, and of the one that was before it (API reference, GetSecretValue).

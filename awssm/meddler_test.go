@@ -11,6 +11,7 @@ type meddler struct {
 	Client
 	get     func(*sm.GetSecretValueInput, func() (*sm.GetSecretValueOutput, error)) (*sm.GetSecretValueOutput, error)
 	batch   func(*sm.BatchGetSecretValueInput, func() (*sm.BatchGetSecretValueOutput, error)) (*sm.BatchGetSecretValueOutput, error)
+	list    func(*sm.ListSecretsInput, func() (*sm.ListSecretsOutput, error)) (*sm.ListSecretsOutput, error)
 	put     func(*sm.PutSecretValueInput, func() (*sm.PutSecretValueOutput, error)) (*sm.PutSecretValueOutput, error)
 	create  func(*sm.CreateSecretInput, func() (*sm.CreateSecretOutput, error)) (*sm.CreateSecretOutput, error)
 	restore func(*sm.RestoreSecretInput, func() (*sm.RestoreSecretOutput, error)) (*sm.RestoreSecretOutput, error)
@@ -31,6 +32,14 @@ func (m *meddler) BatchGetSecretValue(ctx context.Context, in *sm.BatchGetSecret
 		return call()
 	}
 	return m.batch(in, call)
+}
+
+func (m *meddler) ListSecrets(ctx context.Context, in *sm.ListSecretsInput, opts ...func(*sm.Options)) (*sm.ListSecretsOutput, error) {
+	call := func() (*sm.ListSecretsOutput, error) { return m.Client.ListSecrets(ctx, in, opts...) }
+	if m.list == nil {
+		return call()
+	}
+	return m.list(in, call)
 }
 
 func (m *meddler) PutSecretValue(ctx context.Context, in *sm.PutSecretValueInput, opts ...func(*sm.Options)) (*sm.PutSecretValueOutput, error) {

@@ -104,6 +104,7 @@ func WithTimeout(d time.Duration) Option {
 const (
 	maxName        = 256 // some of the service's answers hold no more, though it creates names of 512
 	maxValue       = 65536
+	maxVersions    = 100 // of the last 24 hours (quotas, "versions of a secret")
 	maxTags        = 50
 	maxTagKey      = 128
 	maxTagValue    = 256

@@ -55,7 +55,7 @@ func TestInsertsAndDeletes_leaveFewActiveVersions(t *testing.T) {
 		require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: fmt.Sprint(i), AccessToken: "a"}))
 	}
 	require.NoError(t, s.DeleteTokens(ctx))
-	require.Equal(t, 1, b.srv.ActiveVersions(), "the index's")
+	require.LessOrEqual(t, b.srv.ActiveVersions(), 2, "the index's, which was written so often that it has a page")
 }
 
 // Processes that die, or are refused, between a write and the removal of the version before leave it; one

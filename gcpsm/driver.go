@@ -3,6 +3,7 @@ package gcpsm
 import (
 	"context"
 	"hash/crc32"
+	"time"
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
@@ -15,14 +16,15 @@ import (
 )
 
 // Client is what a store asks of Secret Manager; *secretmanager.Client has it. The permissions are, in
-// this order, secretmanager.versions.access, .versions.add, .versions.destroy, .versions.list and
-// .secrets.create.
+// this order, secretmanager.versions.access, .versions.add, .versions.destroy, .versions.list,
+// .secrets.create and .secrets.list.
 type Client interface {
 	AccessSecretVersion(context.Context, *pb.AccessSecretVersionRequest, ...gax.CallOption) (*pb.AccessSecretVersionResponse, error)
 	AddSecretVersion(context.Context, *pb.AddSecretVersionRequest, ...gax.CallOption) (*pb.SecretVersion, error)
 	DestroySecretVersion(context.Context, *pb.DestroySecretVersionRequest, ...gax.CallOption) (*pb.SecretVersion, error)
 	ListSecretVersions(context.Context, *pb.ListSecretVersionsRequest, ...gax.CallOption) *secretmanager.SecretVersionIterator
 	CreateSecret(context.Context, *pb.CreateSecretRequest, ...gax.CallOption) (*pb.Secret, error)
+	ListSecrets(context.Context, *pb.ListSecretsRequest, ...gax.CallOption) *secretmanager.SecretIterator
 }
 
 // driver is Secret Manager as the engine sees it.
@@ -37,6 +39,7 @@ type driver struct {
 var (
 	_ engine.Driver = (*driver)(nil)
 	_ engine.Prober = (*driver)(nil)
+	_ engine.Lister = (*driver)(nil)
 )
 
 func newDriver(client Client, c config) *driver {
@@ -52,7 +55,10 @@ func (d *driver) FullName(name string) string { return d.prefix + name }
 
 // Limits implements engine.Driver.
 func (d *driver) Limits() engine.Limits {
-	return engine.Limits{Name: maxName - len(d.prefix), Value: maxValue, Parallel: 16, Window: window}
+	return engine.Limits{
+		Name: maxName - len(d.prefix), Value: maxValue, Parallel: 16, Window: window,
+		Writes: maxWrites, Per: time.Minute,
+	}
 }
 
 func (d *driver) resource(name string) string { return d.parent + "/secrets/" + d.FullName(name) }

@@ -26,9 +26,14 @@ func classOf(code codes.Code) error {
 	}
 }
 
-// fail files an error of the service. quiet leaves the service's message out of the text, for calls
-// that sent a token.
+// fail is fault for calls about one secret.
 func (d *driver) fail(op, name string, quiet bool, err error) error {
+	return fault(op, d.FullName(name), quiet, err)
+}
+
+// fault files an error of the service. secret is empty for calls about several. quiet leaves the service's
+// message out of the text, for calls that sent a token.
+func fault(op, secret string, quiet bool, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -38,7 +43,7 @@ func (d *driver) fail(op, name string, quiet bool, err error) error {
 		class = oauthstore.ErrAccessDenied // it is a matter of Cloud KMS: no retry helps, and the caller may
 	}
 	f := &engine.Fault{
-		Backend: "gcpsm", Op: op, Secret: d.FullName(name),
+		Backend: "gcpsm", Op: op, Secret: secret,
 		Class: class, Code: s.Code().String(), Err: err,
 	}
 	if !quiet {

@@ -85,6 +85,7 @@ func WithTimeout(d time.Duration) Option {
 const (
 	maxName   = 255
 	maxValue  = 65536
+	maxWrites = 120 // a minute to one secret (quotas, AddSecretVersion for global secrets)
 	maxLabels = 64
 	minID     = 64          // room that a prefix must leave for names of tokens
 	window    = time.Second // for the writes to one secret, of which two a second are taken; the client does not wait

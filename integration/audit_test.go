@@ -16,23 +16,18 @@ func auditDocuments(t *testing.T, documents map[string][]byte) enginetest.Audit 
 	t.Helper()
 	var a enginetest.Audit
 	for name, document := range documents {
-		var d struct {
-			ID      string
-			Deleted string
-			Entries []struct{ ID string }
-		}
+		var d struct{ ID, Deleted string }
 		require.NoError(t, json.Unmarshal(document, &d), name)
-		switch {
-		case name == "index":
-			for _, e := range d.Entries {
-				a.Listed = append(a.Listed, e.ID)
-			}
-		case strings.HasPrefix(name, "token") && d.Deleted == "":
+		if strings.HasPrefix(name, "token") && d.Deleted == "" {
 			a.Stored = append(a.Stored, d.ID)
 		}
 	}
+	a.Listed = enginetest.Listed(t, func(name string) (d map[string]json.RawMessage) {
+		if document, ok := documents[name]; ok {
+			require.NoError(t, json.Unmarshal(document, &d), name)
+		}
+		return d
+	})
 	slices.Sort(a.Stored)
-	slices.Sort(a.Listed)
-	a.Listed = slices.Compact(a.Listed)
 	return a
 }

@@ -25,7 +25,10 @@ type driver struct {
 	isV2 atomic.Bool // the mount was seen to be KV version 2
 }
 
-var _ engine.Driver = (*driver)(nil)
+var (
+	_ engine.Driver = (*driver)(nil)
+	_ engine.Lister = (*driver)(nil)
+)
 
 // FullName implements engine.Driver.
 func (d *driver) FullName(name string) string { return d.mount + "/" + d.prefix + name }
@@ -65,16 +68,25 @@ func (d *driver) Get(ctx context.Context, name string, _ engine.Rev) (engine.Rec
 
 // read returns nil for a path that holds nothing and never did.
 func (d *driver) read(ctx context.Context, name string) (*api.Secret, error) {
-	resp, err := d.client.Logical().ReadRawWithDataWithContext(ctx, d.path("data", name), nil)
+	return d.fetch(ctx, "read", d.path("data", name), name, nil)
+}
+
+// fetch sends a read to an API path. It returns nil for a 404 that gives no reason: the client's own methods do
+// so also where there is no such mount, and for an empty answer.
+func (d *driver) fetch(ctx context.Context, op, path, name string, query map[string][]string) (*api.Secret, error) {
+	resp, err := d.client.Logical().ReadRawWithDataWithContext(ctx, path, query)
 	var answer *api.ResponseError
 	if err != nil && (!errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound || len(answer.Errors) > 0) {
 		if resp != nil {
 			_ = resp.Body.Close()
 		}
-		return nil, d.fail("read", name, false, err)
+		return nil, d.fail(op, name, false, err)
 	}
 	secret, err := d.client.Logical().ParseRawResponseAndCloseBody(resp, err)
-	return secret, d.fail("read", name, false, err)
+	if err == nil && secret == nil && resp.StatusCode != http.StatusNotFound {
+		err = errors.New("an answer without content")
+	}
+	return secret, d.fail(op, name, false, err)
 }
 
 // record reads a version's keys.

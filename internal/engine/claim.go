@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -16,7 +17,7 @@ type claim struct {
 	named  bool     // the caller gave the id: another record of the user is a conflict, not the answer
 	vacant bool     // there is no record under the id yet
 	met    bool     // the id is that of another insert under way, as the index has it
-	drop   []string // nonces of entries that the record has stood behind and no longer does
+	drop   []string // what the record has claimed and no longer does
 
 	siblings bool            // found: other records may have the same user name
 	told     map[string]bool // nonces of their entries, once they know it, or are not there
@@ -33,7 +34,9 @@ func (e errUntold) Error() string { return "a sibling has no mark" }
 func (c *claim) make(ctx context.Context) error {
 	s := c.lookup.store
 	for {
-		err := s.changeIndex(ctx, tidyInsert, func(entries []entry) ([]entry, error) { return c.change(ctx, entries) })
+		err := s.changeIndex(ctx, tidyInsert, c.entry.key(), func(entries []entry, within span) ([]entry, error) {
+			return c.change(ctx, entries, within)
+		})
 		var untold errUntold
 		if !errors.As(err, &untold) {
 			return err
@@ -52,9 +55,12 @@ func (c *claim) make(ctx context.Context) error {
 }
 
 // change adds the entry, replacing those that are no longer needed.
-func (c *claim) change(ctx context.Context, entries []entry) ([]entry, error) {
+func (c *claim) change(ctx context.Context, entries []entry, within span) ([]entry, error) {
 	if elapsed(c.lookup.begin) > maxInsert {
 		return nil, errAgain // what was looked up may no longer be so
+	}
+	if c.lookup.whole && within != everywhere {
+		return nil, errAgain // the entries are in several secrets by now
 	}
 	if c.met && !slices.ContainsFunc(entries, c.isTwin) {
 		return nil, errAgain // the other insert came to nothing
@@ -70,7 +76,7 @@ func (c *claim) change(ctx context.Context, entries []entry) ([]entry, error) {
 		}
 	}
 	// Only now that nothing speaks against the claim is anything written.
-	c.siblings = slices.ContainsFunc(entries, c.isSibling)
+	c.siblings = slices.ContainsFunc(entries, c.isSibling) || c.entry.User != "" && within.parts(c.entry.User)
 	for _, e := range entries {
 		if c.isSibling(e) && !c.told[e.Nonce] {
 			return nil, errUntold{e}
@@ -78,7 +84,7 @@ func (c *claim) change(ctx context.Context, entries []entry) ([]entry, error) {
 	}
 	entries = slices.DeleteFunc(entries, func(e entry) bool {
 		return e.Nonce == c.entry.Nonce || // from a try that came late
-			e.ID == c.entry.ID && (slices.Contains(c.drop, e.Nonce) || c.vacant && !e.pending())
+			e.ID == c.entry.ID && (claims(c.drop, e.Nonce) || c.vacant && !e.pending())
 	})
 	return append(entries, c.entry), nil
 }
@@ -119,7 +125,7 @@ func (c *claim) contest(ctx context.Context, e entry) error {
 			return errAgain
 		}
 		return &oauthstore.ConflictError{ID: e.ID}
-	case slices.Contains(other.state.rec.Claims, e.Nonce):
+	case claims(other.state.rec.Claims, e.Nonce):
 		return nil // it had them before
 	case !e.pending():
 		return nil // whoever wanted them died
@@ -145,4 +151,43 @@ func (s *Store) flag(ctx context.Context, id string) (there bool, err error) {
 		return &next, nil
 	})
 	return after.rec.Live(), err
+}
+
+// A record's claims are the nonces of the entries that it stands behind, the newest first, each with the key of
+// its entry where that is not the record's own: "nonce@key". So whoever deletes the record knows where its
+// entries are.
+const maxClaims = 4
+
+// claims reports whether the nonce is among a record's claims.
+func claims(all []string, nonce string) bool {
+	return slices.ContainsFunc(all, func(c string) bool { return nonceOf(c) == nonce })
+}
+
+func nonceOf(claim string) string {
+	nonce, _, _ := strings.Cut(claim, "@")
+	return nonce
+}
+
+// placed returns the claims with the key k for those that have none.
+func placed(all []string, k key) []string {
+	with := make([]string, len(all))
+	for i, c := range all {
+		if with[i] = c; !strings.Contains(c, "@") {
+			with[i] = c + "@" + string(k)
+		}
+	}
+	return with
+}
+
+// keysOf returns the keys of those claims that have one, and reports whether all do.
+func keysOf(all []string) (keys []key, complete bool) {
+	complete = true
+	for _, c := range all {
+		_, k, ok := strings.Cut(c, "@")
+		complete = complete && ok
+		if ok && !slices.Contains(keys, key(k)) {
+			keys = append(keys, key(k))
+		}
+	}
+	return keys, complete
 }

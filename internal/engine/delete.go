@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 // gone is a record that was deleted.
 type gone struct {
 	id     string
-	nonces []string  // that the record carried
+	claims []string  // of the record, in all states that were met
+	keys   []key     // of its entries, as far as they are known
 	at     time.Time // when it was found gone
 }
 
@@ -36,9 +38,13 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := s.newestEntries(ctx)
+	entries, err := s.allEntries(ctx, newest)
 	if err != nil {
 		return err
+	}
+	keys := make(map[string][]key)
+	for _, e := range entries {
+		keys[e.ID] = append(keys[e.ID], e.key())
 	}
 	var mu sync.Mutex
 	var deleted []gone
@@ -51,10 +57,15 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 			failed = cmp.Or(failed, err)
 			return nil
 		}
+		g.keys = keys[id]
 		deleted = append(deleted, g)
 		return nil
 	})
-	return errors.Join(cmp.Or(failed, err), s.forget(ctx, TidyAll, deleted))
+	err = errors.Join(cmp.Or(failed, err), s.forget(ctx, TidyAll, deleted))
+	if !s.index.single() {
+		s.compact(ctx)
+	}
+	return err
 }
 
 // destroy removes the secret of a token. It is gone, with all that anyone could base a write on,
@@ -76,19 +87,22 @@ func (s *Store) destroy(ctx context.Context, id string) (gone, error) {
 	if !cur.rec.Live() && !cur.rec.Deleted {
 		return gone{id: id, at: time.Now()}, oauthstore.ErrTokenNotFound
 	}
-	nonces, err := s.destroyState(ctx, name, cur)
-	return gone{id: id, nonces: nonces, at: time.Now()}, err
+	claims, err := s.destroyState(ctx, name, cur)
+	return gone{id: id, claims: claims, at: time.Now()}, err
 }
 
-// destroyState removes what cur is, or what has become of it, and returns the nonces of all that it has met.
+// destroyState removes what cur is, or what has become of it, and returns the claims of all that it has met.
 //
 // A tombstone of another delete means that it stopped half-way, or is at it; this one puts its own on top, so
 // that the other cannot take its own back any more.
-func (s *Store) destroyState(ctx context.Context, name string, cur state) (nonces []string, err error) {
+func (s *Store) destroyState(ctx context.Context, name string, cur state) (claims []string, err error) {
 	p := s.patience()
 	mine := ""
 	for {
-		nonces = append(nonces, append(cur.rec.Claims, cur.rec.Incarnation)...)
+		if !strings.HasPrefix(name, pagePrefix) {
+			cur.rec.Claims = s.claimsOf(name, cur.rec)
+		}
+		claims = append(claims, cur.rec.Claims...)
 		tombstone := cur.rec
 		if mine == "" || cur.rec.WriteID != mine {
 			tombstone.Deleted, tombstone.Document = true, nil
@@ -100,21 +114,21 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (nonce
 			s.spare(ctx, name, cur, tombstone)
 		}
 		if failure == nil || final(failure) {
-			return nonces, failure
+			return claims, failure
 		}
 		pause := p.take(failure)
 		if err := wait(ctx, pause); err != nil {
-			return nonces, err
+			return claims, err
 		}
 		next, err := s.get(ctx, name, superseded(cur, failure))
 		if err != nil {
-			return nonces, err
+			return claims, err
 		}
 		if !next.rec.Live() && !next.rec.Deleted {
-			return nonces, nil
+			return claims, nil
 		}
 		if pause == giveUp {
-			return nonces, s.tired(name, failure)
+			return claims, s.tired(name, failure)
 		}
 		cur = next
 	}
@@ -132,6 +146,24 @@ func (s *Store) spare(ctx context.Context, name string, was state, tombstone Rec
 	_, _ = s.put(ctx, name, now.rev, back, 0)
 }
 
+// claimsOf returns the claims of a token's record, with their keys as far as they can be known: a tombstone does
+// not say any more whose the record was.
+func (s *Store) claimsOf(name string, r Record) []string {
+	all := r.Claims
+	if !claims(all, r.Incarnation) {
+		all = append(slices.Clone(all), r.Incarnation)
+	}
+	if !r.Live() {
+		return all
+	}
+	stored, err := s.codec.Decode(s.driver.FullName(name), r.Document)
+	if err != nil {
+		return all
+	}
+	t := &stored.Token
+	return placed(all, keyOf(t.ID, t.UserName, t.ClientID))
+}
+
 // forget removes the index entries of deleted records: those that the record stood behind, and those
 // of writers that must have died. Another one may belong to an insert that is under way.
 func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
@@ -144,19 +176,75 @@ func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
 	}
 	obsolete := func(e entry) bool {
 		g, ok := byID[e.ID]
-		return ok && (slices.Contains(g.nonces, e.Nonce) || !e.pending() && elapsed(g.at) < maxInsert)
+		return ok && (claims(g.claims, e.Nonce) || !e.pending() && elapsed(g.at) < maxInsert)
 	}
-	if entries, err := s.entries(ctx, false); err != nil || !slices.ContainsFunc(entries, obsolete) {
-		// The cached index is older than the record.
-		if _, err := s.entries(ctx, true); err != nil {
-			return err
-		}
+	keys, err := s.keysOfGone(ctx, deleted)
+	if err != nil {
+		return err
 	}
-	return s.changeIndex(ctx, tidy, func(entries []entry) ([]entry, error) {
-		rest := slices.DeleteFunc(entries, obsolete)
-		if len(rest) == len(entries) {
-			return nil, errUnchanged
+	return inParallel(ctx, s.driver.Limits().Parallel, s.inLeaves(keys), func(ctx context.Context, keys []key) error {
+		for len(keys) > 0 {
+			at, err := s.forgetIn(ctx, tidy, keys[0], obsolete)
+			if err != nil {
+				return err
+			}
+			keys = slices.DeleteFunc(keys, at.contains)
 		}
-		return rest, nil
+		return nil
 	})
+}
+
+// forgetIn removes the obsolete entries of the leaf where k is, and returns the leaf's span.
+func (s *Store) forgetIn(ctx context.Context, tidy int, k key, obsolete func(entry) bool) (span, error) {
+	l, err := s.leafFor(ctx, k, recent)
+	if err == nil && !slices.ContainsFunc(l.node.entries, obsolete) {
+		l, err = s.leafFor(ctx, k, fresh) // what was remembered is older than the record
+	}
+	if err != nil {
+		return span{}, err
+	}
+	return l.span, s.removeEntries(ctx, tidy, k, obsolete)
+}
+
+// inLeaves groups keys, which are sorted, by the leaves that they are in as far as these are remembered.
+func (s *Store) inLeaves(keys []key) [][]key {
+	var groups [][]key
+	var at span
+	for _, k := range keys {
+		if n := len(groups); n > 0 && at.contains(k) {
+			groups[n-1] = append(groups[n-1], k)
+			continue
+		}
+		l, _ := s.index.recallLeaf(k)
+		at = l.span
+		groups = append(groups, []key{k})
+	}
+	return groups
+}
+
+// keysOfGone returns the keys under which entries of the deleted records may be, sorted. Where a record does not
+// say, all of the index is looked through.
+func (s *Store) keysOfGone(ctx context.Context, deleted []gone) ([]key, error) {
+	var keys []key
+	unknown := make(map[string]bool)
+	for _, g := range deleted {
+		known, complete := keysOf(g.claims)
+		keys = slices.Concat(keys, known, g.keys)
+		if !complete && len(g.keys) == 0 {
+			unknown[g.id] = true
+		}
+	}
+	if len(unknown) > 0 {
+		entries, err := s.allEntries(ctx, fresh)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if unknown[e.ID] {
+				keys = append(keys, e.key())
+			}
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
 }

@@ -90,6 +90,14 @@ type Limits struct {
 	Parallel int // calls at a time for reads of many
 	Batch    int // names in one GetMany
 
+	// Page is how many bytes one page of the index may have; 0 is what fits in one version, and no more than
+	// fits in those of all services.
+	Page int
+
+	// Writes is how many writes to one secret the service takes in the time Per; 0 is any number.
+	Writes int
+	Per    time.Duration
+
 	// Window is the time over which the service counts writes to one secret, where its client does not itself
 	// wait for that long before it says that a write was throttled.
 	Window time.Duration

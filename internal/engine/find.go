@@ -31,6 +31,8 @@ type lookup struct {
 	// forSave lets a miss in the cached index count: a save that inserts writes the index, and is
 	// refused if the cached one was old.
 	forSave bool
+
+	whole bool // believed a miss since all entries were in one secret
 }
 
 func (s *Store) newLookup(token *oauthstore.OAuthToken, forSave bool) *lookup {
@@ -120,7 +122,7 @@ func (l *lookup) byUser(ctx context.Context) (*found, error) {
 
 func (l *lookup) likelyID() string {
 	derived := oauthstore.DerivedID(l.token.UserName, "")
-	_, entries, ok := l.store.index.cached()
+	entries, ok := l.store.index.recallUser(l.token.UserName)
 	if !ok {
 		return derived
 	}
@@ -178,12 +180,30 @@ func (l *lookup) mayHaveToken(e entry) bool {
 // byIndex reads the records whose entries fit and returns the one that matches. The cached index will
 // do for the best of hits, and in a save for a miss.
 func (l *lookup) byIndex(ctx context.Context, fits func(entry) bool) (*found, error) {
-	f, err := l.byEntries(ctx, false, fits)
+	f, err := l.byEntries(ctx, recent, fits)
 	switch {
-	case err != nil, f == nil && l.forSave, f != nil && l.best(f):
+	case err != nil, f == nil && l.forSave && l.findsOut(), f != nil && l.best(f):
 		return f, err
 	}
-	return l.byEntries(ctx, true, fits)
+	return l.byEntries(ctx, fresh, fits)
+}
+
+// findsOut reports whether the write of a new entry finds out what the remembered index lacks: it sees one leaf,
+// where all entries of a user are, but not all entries.
+func (l *lookup) findsOut() bool {
+	if l.token.UserName != "" {
+		return true
+	}
+	l.whole = l.store.index.single()
+	return l.whole
+}
+
+// entries returns those among which the record has to be.
+func (l *lookup) entries(ctx context.Context, how freshness) ([]entry, error) {
+	if l.token.UserName != "" {
+		return l.store.userEntries(ctx, l.token.UserName, how)
+	}
+	return l.store.allEntries(ctx, how)
 }
 
 // best reports whether no record that the cached index lacks can be a better match than f.
@@ -194,8 +214,8 @@ func (l *lookup) best(f *found) bool {
 	return l.settles(f)
 }
 
-func (l *lookup) byEntries(ctx context.Context, fresh bool, fits func(entry) bool) (*found, error) {
-	entries, err := l.store.entries(ctx, fresh)
+func (l *lookup) byEntries(ctx context.Context, how freshness, fits func(entry) bool) (*found, error) {
+	entries, err := l.entries(ctx, how)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ type memory struct {
 	tombstones bool
 	limits     Limits
 	around     func(ctx context.Context, c call, run func() error) error // nil for nothing
+	refuse     func(secret string) error                                 // asked before every write; nil for nothing
 
 	mu      sync.Mutex
 	secrets map[string]*secret
@@ -238,6 +239,15 @@ func (m *memory) write(name string, base Rev, rec Record) (Rev, error) {
 	if len(data) > m.limits.Value {
 		return None, fmt.Errorf("%w: refused by the service", oauthstore.ErrRecordTooLarge)
 	}
+	if m.refuse != nil {
+		birth := m.born + 1
+		if s := m.secrets[name]; s != nil {
+			birth = s.birth
+		}
+		if err := m.refuse(fmt.Sprint(name, ".", birth)); err != nil {
+			return None, err
+		}
+	}
 	s := m.secrets[name]
 	if s == nil {
 		m.born++
@@ -314,11 +324,7 @@ func (m *memory) content(t testing.TB) (tokens map[string]*oauthstore.OAuthToken
 			t.Fatal(err)
 		}
 		switch {
-		case !rec.Live():
-		case name == indexName:
-			if err := json.Unmarshal(rec.Document[entriesField], &entries); err != nil {
-				t.Fatal(err)
-			}
+		case !rec.Live(), name == indexName, strings.HasPrefix(name, pagePrefix):
 		default:
 			r, err := codec.JSON{}.Decode(name, rec.Document)
 			if err != nil {
@@ -327,7 +333,36 @@ func (m *memory) content(t testing.TB) (tokens map[string]*oauthstore.OAuthToken
 			tokens[r.Token.ID], headers[r.Token.ID] = &r.Token, rec
 		}
 	}
-	return tokens, headers, entries
+	return tokens, headers, m.listed(t, place{indexName, everywhere})
+}
+
+// listed returns the index's entries at the place and below.
+func (m *memory) listed(t testing.TB, at place) (entries []entry) {
+	t.Helper()
+	rec, _, err := m.newest(at.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rec.Live() {
+		if at.name != indexName {
+			t.Errorf("page %s is pointed to, and is not there", at.name)
+		}
+		return nil
+	}
+	n, wrong := parseNode(rec.Document)
+	if wrong != "" {
+		t.Fatalf("secret %s: %s", at.name, wrong)
+	}
+	for _, e := range n.entries {
+		if !at.span.contains(e.key()) {
+			t.Errorf("the entry %+v is in page %s, where its key does not belong", e, at.name)
+		}
+	}
+	entries = n.entries
+	for _, child := range n.children(at.span) {
+		entries = append(entries, m.listed(t, child)...)
+	}
+	return entries
 }
 
 // inconsistent says in what way what is stored is not as it must be at every moment, empty if it is.

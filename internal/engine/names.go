@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/rand"
 	"encoding/base32"
 	"fmt"
 	"strings"
@@ -8,16 +9,25 @@ import (
 	"github.com/oauthstore/oauthstore"
 )
 
-// indexName is the secret that lists all tokens. The names of tokens begin with one of the two prefixes,
-// which it does not; later kinds of secrets have other words before the underscore.
+// indexName is the root of the index, the secret that lists all tokens, and pagePrefix begins the names of its
+// pages. The names of tokens begin with one of the two prefixes; later kinds of secrets have other words before
+// the underscore.
 const (
 	indexName   = "index"
+	pagePrefix  = "page_"    // and a random word
 	tokenPrefix = "token_"   // and the id, escaped
 	base32Token = "token32_" // and the id in base32
 )
 
 // idBase32 is base32 (RFC 4648) in lower case, without padding.
 var idBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// newPageName returns a name that no page has had before.
+func newPageName() string {
+	b := make([]byte, 10)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the program instead
+	return pagePrefix + idBase32.EncodeToString(b)
+}
 
 // tokenName returns the name of the secret for a token: the id itself where it holds letters, digits
 // and hyphens only, so that people find it. What is mostly other characters is shorter in base32.

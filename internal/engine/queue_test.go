@@ -159,40 +159,41 @@ func TestQueue_aWaiterThatLeavesIsNotWaitedFor(t *testing.T) {
 
 // Whoever is chosen when its context has just ended hands on.
 func TestQueue_leavingHandsOn(t *testing.T) {
-	var q queue
+	var q queues
+	const at = "a leaf"
 	newChange := func() *change { return &change{lead: make(chan bool, 1)} }
 	a, b, c := newChange(), newChange(), newChange()
-	q.join(a)
-	q.join(b)
-	q.join(c)
+	q.join(at, a)
+	q.join(at, b)
+	q.join(at, c)
 	if !<-a.lead || len(b.lead) > 0 || len(c.lead) > 0 {
 		t.Fatal("the first to join leads, alone")
 	}
-	if got := q.take(); !slices.Equal(got, []*change{a, b, c}) {
+	if got := q.take(at); !slices.Equal(got, []*change{a, b, c}) {
 		t.Fatalf("got %v, want all three", got)
 	}
 	d, e := newChange(), newChange()
-	q.join(d)
-	q.join(e)
-	q.handOver()
+	q.join(at, d)
+	q.join(at, e)
+	q.handOver(at)
 	if len(d.lead) != 1 || len(e.lead) != 0 {
 		t.Fatal("the lead goes to the first that waits")
 	}
-	if !q.leave(d) {
+	if !q.leave(at, d) {
 		t.Error("d was made the leader, and leave does not say so")
 	}
-	q.handOver()
-	if len(e.lead) != 1 || !q.leading {
+	q.handOver(at)
+	if len(e.lead) != 1 || len(q.byLeaf) == 0 {
 		t.Error("the lead does not go on to e")
 	}
-	if !q.leave(e) {
+	if !q.leave(at, e) {
 		t.Error("e was made the leader, and leave does not say so")
 	}
-	q.handOver()
-	if q.leading {
+	q.handOver(at)
+	if len(q.byLeaf) > 0 {
 		t.Error("somebody leads, and nobody is there")
 	}
-	if q.leave(newChange()) {
+	if q.leave(at, newChange()) {
 		t.Error("one that never joined was the leader")
 	}
 }
@@ -351,7 +352,7 @@ func TestQueue_aChangeThatIsTooLargeFailsAlone(t *testing.T) {
 		first := m.stopAt(put, indexName)
 		leader := saving(t, s, under("leader", "leader"))
 		first.wait()
-		large := saving(t, s, oauthstore.OAuthToken{ID: "large", UserName: strings.Repeat("n", m.limits.Value-1024-150), AccessToken: "a"})
+		large := saving(t, s, oauthstore.OAuthToken{ID: "large", UserName: strings.Repeat("n", m.limits.Value-1024-50), AccessToken: "a"})
 		small := saving(t, s, under("small", "small"))
 		deleted := deleting(t, s, "old")
 		settle()

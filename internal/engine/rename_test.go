@@ -110,7 +110,9 @@ func TestRename_isForgottenWithTheToken(t *testing.T) {
 		for _, user := range []string{"bob", "carol", "alice", "bob", "carol"} {
 			save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: user})
 			m.wantConsistent(t)
-			m.wantEntries(t, "x", 2) // the one that it stands behind, and the one before
+			if n := len(m.entriesOf(t, "x")); n > maxClaims {
+				t.Errorf("got %d index entries, want that which the record stands behind and a few before", n)
+			}
 		}
 		remove(t, m.store(), "x")
 		m.wantEntries(t, "x", 0)

@@ -130,6 +130,7 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found, insert bool) (*
 		return u.unchanged.Found(nil), nil
 	default:
 		u.withdraw(ctx, u.tries[try].claim)
+		u.drop(ctx, u.tries[try].claim)
 		return u.tries[try].merged.Found(nil), nil
 	}
 }
@@ -191,7 +192,8 @@ func (u *updating) rename(ctx context.Context, f *found, is *oauthstore.OAuthTok
 	if err != nil {
 		return "", err
 	}
-	next.Claims = append([]string{c.entry.Nonce}, f.state.rec.Claims[:min(1, len(f.state.rec.Claims))]...)
+	had := placed(f.state.rec.Claims, keyOf(f.id, was.UserName, was.ClientID))
+	next.Claims = append([]string{c.entry.Nonce}, had[:min(maxClaims-1, len(had))]...)
 	next.Siblings = next.Siblings || c.siblings
 	return c.entry.Nonce, nil
 }
@@ -203,11 +205,11 @@ func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthT
 			return c, nil
 		}
 	}
-	// The entry that the record stands behind now stays until the record has changed; those that it
-	// stood behind before can go.
+	// The entry that the record stands behind now stays until the record has changed, and for a while
+	// after: whoever reads one leaf after the other must find the record in one of them.
 	c := &claim{lookup: u.lookup, entry: newEntry(is), named: oauthstore.RuleFor(u.lookup.token) == oauthstore.RuleID}
-	if len(f.state.rec.Claims) > 1 {
-		c.drop = f.state.rec.Claims[1:]
+	if had := f.state.rec.Claims; len(had) >= maxClaims {
+		c.drop = had[maxClaims-1:]
 	}
 	if err := c.make(ctx); err != nil {
 		return nil, err
@@ -222,6 +224,19 @@ func (u *updating) withdraw(ctx context.Context, but string) {
 	for _, c := range u.claims {
 		if c.entry.Nonce != but {
 			_ = u.store.release(ctx, c.entry)
+		}
+	}
+}
+
+// drop takes out what the record has claimed and no longer does, as far as it is not in the leaf of the claim.
+func (u *updating) drop(ctx context.Context, nonce string) {
+	for _, c := range u.claims {
+		if c.entry.Nonce != nonce {
+			continue
+		}
+		keys, _ := keysOf(c.drop)
+		for _, k := range keys {
+			_ = u.store.removeEntries(ctx, tidyDelete, k, func(e entry) bool { return claims(c.drop, e.Nonce) })
 		}
 	}
 }
@@ -302,10 +317,10 @@ func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record) err
 // tellLate tells a record that took so long to be stored that others of its user may have come meanwhile, and
 // could not tell it. It does its best.
 func (s *Store) tellLate(ctx context.Context, c *claim, took time.Duration) {
-	if took < maxRename || c.siblings {
+	if took < maxRename || c.siblings || c.entry.User == "" {
 		return
 	}
-	if entries, err := s.entries(ctx, true); err == nil && slices.ContainsFunc(entries, c.isSibling) {
+	if entries, err := s.userEntries(ctx, c.entry.User, fresh); err == nil && slices.ContainsFunc(entries, c.isSibling) {
 		_, _ = s.flag(ctx, c.entry.ID)
 	}
 }
@@ -324,7 +339,7 @@ func (l *lookup) vacancy(ctx context.Context) (*found, error) {
 	if err != nil || l.match() == nil {
 		return f, err
 	}
-	if _, err := l.store.entries(ctx, true); err != nil {
+	if _, err := l.entries(ctx, fresh); err != nil {
 		return nil, err
 	}
 	return nil, errAgain
@@ -370,7 +385,10 @@ func (l *lookup) candidates() []string {
 // there: an insert under way, or one that died. Meeting it at its own id, where one of the two will
 // win, keeps the user from getting two records, and nobody has to wait.
 func (l *lookup) expected() []string {
-	_, entries, _ := l.store.index.cached()
+	if l.token.UserName == "" {
+		return nil
+	}
+	entries, _ := l.store.index.recallUser(l.token.UserName)
 	var expected []string
 	for _, e := range entries {
 		if e.User == l.token.UserName && e.Client == l.token.ClientID && e.pending() && l.loaded[e.ID] != nil && l.loaded[e.ID].record == nil {
@@ -395,8 +413,13 @@ const (
 
 // release withdraws an entry for which nothing was stored.
 func (s *Store) release(ctx context.Context, e entry) error {
-	return s.changeIndex(ctx, tidyDelete, func(entries []entry) ([]entry, error) {
-		rest := slices.DeleteFunc(entries, func(other entry) bool { return other.Nonce == e.Nonce })
+	return s.removeEntries(ctx, tidyDelete, e.key(), func(other entry) bool { return other.Nonce == e.Nonce })
+}
+
+// removeEntries takes entries out of the leaf where k is.
+func (s *Store) removeEntries(ctx context.Context, tidy int, k key, obsolete func(entry) bool) error {
+	return s.changeIndex(ctx, tidy, k, func(entries []entry, _ span) ([]entry, error) {
+		rest := slices.DeleteFunc(entries, obsolete)
 		if len(rest) == len(entries) {
 			return nil, errUnchanged
 		}

@@ -26,8 +26,8 @@ type Store struct {
 	codec   codec.Codec
 	timeout time.Duration
 	locks   locks
-	index   indexCache
-	queue   queue
+	index   tree
+	queues  queues
 }
 
 // New returns a store. It does no I/O.
@@ -295,7 +295,7 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	entries, err := s.entries(ctx, true)
+	entries, err := s.allEntries(ctx, fresh)
 	if err != nil {
 		return nil, err
 	}

@@ -65,19 +65,41 @@ func audit(t *testing.T, b Backend) Audit {
 			a.Stored = append(a.Stored, id)
 		}
 	}
-	if index := get(t, d, "index"); index.Live() {
+	a.Listed = Listed(t, func(name string) map[string]json.RawMessage { return get(t, d, name).Document })
+	slices.Sort(a.Stored)
+	return a
+}
+
+// Listed returns the ids in the index, read as docs/index.md describes it: read returns the document of the
+// secret with this name, nil where there is none.
+func Listed(t *testing.T, read func(name string) map[string]json.RawMessage) []string {
+	t.Helper()
+	var ids []string
+	var visit func(name string)
+	visit = func(name string) {
+		document := read(name)
 		var entries []struct{ ID string }
-		if err := json.Unmarshal(index.Document["entries"], &entries); err != nil {
-			t.Fatal(err)
+		var pages []struct{ P string }
+		for field, into := range map[string]any{"entries": &entries, "pages": &pages} {
+			if raw, ok := document[field]; ok {
+				if err := json.Unmarshal(raw, into); err != nil {
+					t.Fatalf("%s: %s: %v", name, field, err)
+				}
+			}
+		}
+		if document == nil && name != "index" {
+			t.Errorf("%s is a page of the index, and is not there", name)
 		}
 		for _, e := range entries {
-			a.Listed = append(a.Listed, e.ID)
+			ids = append(ids, e.ID)
+		}
+		for _, p := range pages {
+			visit(p.P)
 		}
 	}
-	slices.Sort(a.Stored)
-	slices.Sort(a.Listed)
-	a.Listed = slices.Compact(a.Listed)
-	return a
+	visit("index")
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 func get(t *testing.T, d engine.Driver, name string) (rec engine.Record) {

@@ -21,7 +21,7 @@ type listed struct {
 // gone reports whether the version is destroyed.
 func (l listed) gone() bool { return l.state == pb.SecretVersion_DESTROYED }
 
-// maxPage is ListSecretVersionsRequest.page_size at its largest (API reference).
+// maxPage is the page_size of ListSecretVersionsRequest and ListSecretsRequest at its largest (API reference).
 const maxPage = 25_000
 
 // list returns all versions that the service shows, the oldest first, whatever order it has. It may lag

@@ -1,0 +1,387 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// A layout is what is to become of a leaf: one again, or an inner node with new pages.
+type layout struct {
+	leaf  *Record
+	node  *node // the inner node
+	pages []*page
+}
+
+// A page is one that is being made.
+type page struct {
+	name   string
+	node   *node
+	record *Record
+	state  state // once it is made
+}
+
+// layOut lays out n, a leaf as it is to be at the place, which now holds cur. It becomes an inner node where it
+// has no room, or where the service would soon refuse to write it, or where divide asks for it.
+func (s *Store) layOut(at place, cur Record, n *node, divide bool) (*layout, error) {
+	whole := *n
+	whole.retired = s.index.unburied(n.retired)
+	r, err := s.encodeNode(at.name, cur, &whole)
+	if err != nil {
+		return nil, err
+	}
+	q := s.quota()
+	if bytes := size(r); bytes > s.room() || divide || q.spent(n.writes.count(q, time.Now())) {
+		return s.divide(at, &whole, bytes)
+	}
+	return &layout{leaf: r}, nil
+}
+
+// divide lays out the entries of n, which take so many bytes together, in pages.
+func (s *Store) divide(at place, n *node, bytes int) (*layout, error) {
+	keys := make([]key, len(n.entries))
+	for i, e := range n.entries {
+		keys[i] = e.key()
+	}
+	slices.Sort(keys)
+	count := s.pagesFor(n, bytes)
+	var tooLarge error
+	for _, spans := range [][]span{at.span.cutEvenly(count), at.span.cutBetween(keys, count), at.span.cutBetween(keys, len(keys))} {
+		if spans == nil {
+			continue
+		}
+		l, err := s.layOutIn(at.name, spans, n)
+		if !errors.Is(err, oauthstore.ErrRecordTooLarge) {
+			return l, err
+		}
+		tooLarge = err
+	}
+	if tooLarge == nil {
+		_, tooLarge = s.layOutIn(at.name, []span{at.span}, n)
+	}
+	return nil, tooLarge
+}
+
+// How many pages take the place of one because it is written often: a page costs as much as a token.
+const (
+	mostPages     = 16
+	tokensPerPage = 16
+)
+
+// pagesFor is how many pages the entries of n need: so many that they are half empty, and that at the rate at
+// which n was written lately each is written no more often than the service allows. A few entries that are
+// written often need just another page.
+func (s *Store) pagesFor(n *node, bytes int) int {
+	count := 1
+	if full := s.room() * halfEmpty / 100; bytes > s.room()*crowded/100 {
+		count = (bytes + full - 1) / full
+	}
+	q, now := s.quota(), time.Now()
+	if load := n.load(q, now); q.used(load) {
+		window := n.writes.plus(n.inherited).span(q, now)
+		count = max(count, min(int((q.per+window-1)/window), len(n.entries)/tokensPerPage, mostPages))
+	}
+	return count
+}
+
+// layOutIn makes a page for each of the spans.
+func (s *Store) layOutIn(at string, spans []span, n *node) (*layout, error) {
+	inner := *n
+	inner.entries, inner.pages = nil, nil
+	l := &layout{node: &inner}
+	inherited := n.writes.plus(n.inherited).share(len(spans))
+	for _, in := range spans {
+		part := slices.DeleteFunc(slices.Clone(n.entries), func(e entry) bool { return !in.contains(e.key()) })
+		p, err := s.newPage(at, part, inherited)
+		if err != nil {
+			return nil, err
+		}
+		l.pages = append(l.pages, p)
+		inner.pages = append(inner.pages, pointer{in.from, p.name})
+	}
+	return l, nil
+}
+
+// newPage lays out a page that is to take over some of what is in the secret named from.
+func (s *Store) newPage(from string, entries []entry, inherited history) (*page, error) {
+	p := &page{name: newPageName(), node: &node{entries: entries, inherited: inherited, made: timestamp(time.Now())}}
+	var err error
+	if p.record, err = s.encodeNode(p.name, Record{}, p.node); err != nil {
+		return nil, err
+	}
+	if bytes := size(p.record); bytes > s.room() {
+		return nil, fmt.Errorf("%w: secret %s: %d bytes in one page, where %d fit", oauthstore.ErrRecordTooLarge,
+			s.driver.FullName(from), bytes, s.room())
+	}
+	return p, nil
+}
+
+// A growth is the write of a leaf that may become an inner node, over its attempts.
+type growth struct {
+	store *Store
+	at    place
+	above []place
+	made  [][]*page // for each attempt
+}
+
+// write makes the pages of the layout, and returns the record of the node.
+func (g *growth) write(ctx context.Context, cur state, l *layout) (*Record, error) {
+	if l.leaf != nil {
+		return l.leaf, nil
+	}
+	s := g.store
+	if err := s.makePages(ctx, l.pages); err != nil {
+		s.drop(ctx, l.pages)
+		return nil, err
+	}
+	g.made = append(g.made, l.pages)
+	l.node.sealed = s.canLift(g.above, len(l.pages))
+	return s.encodeNode(g.at.name, cur.rec, l.node)
+}
+
+// settle ends the growth: after is what the node has become, or is still, where err is why. Pages that nothing
+// points to are deleted, but where an attempt with them may have taken effect, or may yet.
+func (g *growth) settle(ctx context.Context, after state, err error) {
+	var u unsettled
+	if errors.As(err, &u) {
+		return
+	}
+	n, err := g.store.decodeNode(g.at.name, after.rec)
+	if err != nil {
+		return
+	}
+	for _, pages := range g.made {
+		for _, p := range pages {
+			if slices.ContainsFunc(n.pages, func(other pointer) bool { return other.Name == p.name }) {
+				g.store.index.keep(p.name, p.state, p.node)
+				continue
+			}
+			g.store.drop(ctx, []*page{p})
+		}
+	}
+}
+
+// makePages stores new pages, which nothing points to yet.
+func (s *Store) makePages(ctx context.Context, pages []*page) error {
+	return inParallel(ctx, s.driver.Limits().Parallel, pages, func(ctx context.Context, p *page) error {
+		after, _, err := s.commit(ctx, p.name, state{}, 0, func(cur state, _ error) (*Record, error) {
+			if cur.rec.Live() {
+				return nil, errMoved // the name is random: this does not happen
+			}
+			next := *p.record
+			return &next, nil
+		})
+		if err == nil {
+			p.state = after
+		}
+		return err
+	})
+}
+
+// drop deletes pages that nothing points to. Where one stays, a repair finds it.
+func (s *Store) drop(ctx context.Context, pages []*page) {
+	for _, p := range pages {
+		if p.state.rev == None {
+			st, err := s.read(ctx, p.name)
+			if err != nil || !st.rec.Live() {
+				continue
+			}
+			p.state = st
+		}
+		s.index.forget(p.name)
+		_, _ = s.destroyState(ctx, p.name, p.state)
+	}
+}
+
+// canLift reports whether the parent, the last of above, is likely to take so many more pointers. A leaf under
+// the root has one as good as any; the root itself has none.
+func (s *Store) canLift(above []place, pointers int) bool {
+	if len(above) == 0 {
+		return false
+	}
+	r, ok := s.index.recall(above[len(above)-1].name)
+	if !ok || !r.node.inner() || r.node.sealed {
+		return false
+	}
+	return s.takes(r.node, size(&r.state.rec), pointers)
+}
+
+// pointerSize is about how many bytes a pointer has in its node.
+const pointerSize = 80
+
+// takes reports whether an inner node has room for so many more pointers, and can be written for it.
+func (s *Store) takes(n *node, bytes, pointers int) bool {
+	q := s.quota()
+	return !q.spent(n.writes.count(q, time.Now())+1) && bytes+pointers*pointerSize <= s.room()
+}
+
+// lift puts the pointers of the inner node at the place where its parent has the one to it. It does its best.
+func (s *Store) lift(ctx context.Context, at place, above []place) {
+	if len(above) == 0 {
+		return
+	}
+	n, err := s.seal(ctx, at.name, func(n *node) bool { return n.inner() && s.canLift(above, len(n.pages)) })
+	if err != nil {
+		return
+	}
+	_ = s.relink(ctx, above[len(above)-1], []string{at.name}, n.pages, n.retired)
+}
+
+// seal seals the node, if fits says so, and returns it.
+func (s *Store) seal(ctx context.Context, name string, fits func(*node) bool) (*node, error) {
+	cur, ok := s.index.recall(name)
+	if !ok {
+		var err error
+		if cur, err = s.node(ctx, name, fresh); err != nil {
+			return nil, err
+		}
+	}
+	after, _, err := s.commit(ctx, name, cur.state, TidyAll, func(cur state, _ error) (*Record, error) {
+		n, err := s.decodeNode(name, cur.rec)
+		switch {
+		case err != nil:
+			return nil, err
+		case !cur.rec.Live():
+			return nil, errMoved
+		case n.sealed:
+			return nil, nil
+		case !fits(n):
+			return nil, errMoved
+		}
+		n.sealed = true
+		return s.encodeNode(name, cur.rec, n)
+	})
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.keepNode(name, after)
+	return r.node, err
+}
+
+// relink lets the parent point to by instead of the pages with the names, which are sealed, and deletes those.
+func (s *Store) relink(ctx context.Context, parent place, names []string, by []pointer, retired []string) error {
+	return s.changeInner(ctx, parent, func(n *node) bool {
+		n.pages = replace(n.pages, names, by)
+		n.retired = slices.Concat(n.retired, retired, names)
+		return n.pages != nil
+	})
+}
+
+// relinkTo is relink with a page that was made for it.
+func (s *Store) relinkTo(ctx context.Context, parent place, names []string, p *page, retired []string) {
+	err := s.relink(ctx, parent, names, []pointer{{Name: p.name}}, retired)
+	var u unsettled
+	switch {
+	case err == nil:
+		s.index.keep(p.name, p.state, p.node)
+	case !errors.As(err, &u):
+		s.drop(ctx, []*page{p})
+	}
+}
+
+// changeInner changes an inner node, if change says so, and deletes what it has retired. It is errMoved where
+// change says no, or the node is none that can be changed.
+func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bool) error {
+	cur, err := s.node(ctx, at.name, recent)
+	if err != nil {
+		return err
+	}
+	after, _, err := s.commit(ctx, at.name, cur.state, TidyAll, func(cur state, _ error) (*Record, error) {
+		n, err := s.decodeNode(at.name, cur.rec)
+		if err != nil {
+			return nil, err
+		}
+		if !n.inner() || n.sealed || !change(n) {
+			return nil, errMoved
+		}
+		n.retired = s.index.unburied(n.retired)
+		return s.encodeNode(at.name, cur.rec, n)
+	})
+	if err != nil {
+		s.index.forget(at.name) // whatever it is
+		return err
+	}
+	r, err := s.keepNode(at.name, after)
+	if err == nil {
+		s.bury(ctx, r.node.retired)
+	}
+	return err
+}
+
+// supersede puts a page that can be changed in the place of a sealed leaf. The error is errMoved where it did,
+// or where somebody else has; then the changes are to be tried again.
+func (s *Store) supersede(ctx context.Context, l *leaf, changes []*change) error {
+	parent := l.above[len(l.above)-1]
+	if r, ok := s.index.recall(parent.name); ok && r.node.sealed {
+		s.lift(ctx, parent, l.above[:len(l.above)-1])
+		return errMoved
+	}
+	p, err := s.newPage(l.name, l.node.entries, l.node.writes.plus(l.node.inherited))
+	if err == nil {
+		err = s.makePages(ctx, []*page{p})
+	}
+	if err != nil {
+		fail(changes, err)
+		return nil
+	}
+	s.relinkTo(ctx, parent, []string{l.name}, p, l.node.retired)
+	return errMoved
+}
+
+// maxRetired is how many retired pages a node names. Those that nobody could delete, until there were more, are
+// found by a repair.
+const maxRetired = 64
+
+// unburied returns the pages that are perhaps not deleted yet.
+func (t *tree) unburied(names []string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return t.buried[name] })
+	return left[max(0, len(left)-maxRetired):]
+}
+
+// bury deletes retired pages. It does its best.
+func (s *Store) bury(ctx context.Context, names []string) {
+	if !s.index.mayBury() {
+		return
+	}
+	for _, name := range s.index.unburied(names) {
+		st, err := s.read(ctx, name)
+		if err == nil && (st.rec.Live() || st.rec.Deleted) {
+			_, err = s.destroyState(ctx, name, st)
+		}
+		if err != nil {
+			s.index.spare(errors.Is(err, oauthstore.ErrAccessDenied))
+			return
+		}
+		s.index.markBuried(name)
+	}
+}
+
+// markBuried takes note that a retired page is deleted.
+func (t *tree) markBuried(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.nodes, name)
+	if t.buried == nil {
+		t.buried = make(map[string]bool)
+	}
+	t.buried[name] = true
+}
+
+// spare gives up deleting pages for good, where that is denied.
+func (t *tree) spare(denied bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.denied = t.denied || denied
+}
+
+func (t *tree) mayBury() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.denied
+}
