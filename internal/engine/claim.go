@@ -19,6 +19,11 @@ type claim struct {
 	met    bool     // the id is that of another insert under way, as the index has it
 	drop   []string // what the record has claimed and no longer does
 
+	// The user's entries in other leaves, where there are so many that they are in several: as they were when
+	// they were read, for only the entries of one user and client are always in one.
+	apart   []entry
+	sawThem bool
+
 	siblings bool            // found: other records may have the same user name
 	told     map[string]bool // nonces of their entries, once they know it, or are not there
 }
@@ -30,6 +35,9 @@ type errUntold struct{ entry entry }
 // Error implements error.
 func (e errUntold) Error() string { return "a sibling has no mark" }
 
+// errApart says that the user's entries are in several leaves, and all have to be seen.
+var errApart = errors.New("the entries of the user are in several pages")
+
 // make writes the entry.
 func (c *claim) make(ctx context.Context) error {
 	s := c.lookup.store
@@ -37,6 +45,13 @@ func (c *claim) make(ctx context.Context) error {
 		err := s.changeIndex(ctx, tidyInsert, c.entry.key(), func(entries []entry, within span) ([]entry, error) {
 			return c.change(ctx, entries, within)
 		})
+		if errors.Is(err, errApart) {
+			if c.apart, err = s.userEntries(ctx, c.entry.User, fresh); err != nil {
+				return err
+			}
+			c.sawThem = true
+			continue
+		}
 		var untold errUntold
 		if !errors.As(err, &untold) {
 			return err
@@ -65,7 +80,19 @@ func (c *claim) change(ctx context.Context, entries []entry, within span) ([]ent
 	if c.met && !slices.ContainsFunc(entries, c.isTwin) {
 		return nil, errAgain // the other insert came to nothing
 	}
-	for _, e := range entries {
+	all := entries
+	if c.entry.User != "" && within.parts(c.entry.User) {
+		if !c.sawThem {
+			return nil, errApart
+		}
+		all = slices.Clone(entries)
+		for _, e := range c.apart {
+			if !within.contains(e.key()) {
+				all = append(all, e)
+			}
+		}
+	}
+	for _, e := range all {
 		if c.overlooked(e) {
 			return nil, errAgain
 		}
@@ -76,8 +103,8 @@ func (c *claim) change(ctx context.Context, entries []entry, within span) ([]ent
 		}
 	}
 	// Only now that nothing speaks against the claim is anything written.
-	c.siblings = slices.ContainsFunc(entries, c.isSibling) || c.entry.User != "" && within.parts(c.entry.User)
-	for _, e := range entries {
+	c.siblings = slices.ContainsFunc(all, c.isSibling)
+	for _, e := range all {
 		if c.isSibling(e) && !c.told[e.Nonce] {
 			return nil, errUntold{e}
 		}
@@ -129,11 +156,23 @@ func (c *claim) contest(ctx context.Context, e entry) error {
 		return nil // it had them before
 	case !e.pending():
 		return nil // whoever wanted them died
+	case e.Of != "" && e.Of != other.state.rec.Incarnation && e.age() >= maxRename:
+		return c.outlived(ctx, e)
 	case e.age() < maxRename || !c.named && c.vacant && other.record == nil:
 		return errAgain // about to have them; an insert without id will expect the record there
 	default:
 		return &oauthstore.ConflictError{ID: e.ID}
 	}
+}
+
+// outlived settles a contest with an entry of a record that is not the one under its id any more: it is nobody's,
+// unless the read was of before.
+func (c *claim) outlived(ctx context.Context, e entry) error {
+	now, err := c.lookup.store.look(ctx, e.ID)
+	if err == nil && now.state.rec.Incarnation == e.Of {
+		err = errAgain
+	}
+	return err
 }
 
 // flag tells the record under id that others may have its user name, and reports whether it is there.

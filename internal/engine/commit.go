@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	randv2 "math/rand/v2"
 	"time"
 
 	"github.com/oauthstore/oauthstore"
@@ -184,7 +184,7 @@ func wait(ctx context.Context, longest time.Duration) error {
 	if longest <= 0 {
 		return ctx.Err()
 	}
-	t := time.NewTimer(randv2.N(longest))
+	t := time.NewTimer(someOf(longest))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -192,6 +192,13 @@ func wait(ctx context.Context, longest time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// someOf returns a random duration below longest.
+func someOf(longest time.Duration) time.Duration {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the program instead
+	return time.Duration(binary.BigEndian.Uint64(b) % uint64(longest))
 }
 
 // tired is the error of a call whose patience has ended.

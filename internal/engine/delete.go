@@ -176,7 +176,8 @@ func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
 	}
 	obsolete := func(e entry) bool {
 		g, ok := byID[e.ID]
-		return ok && (claims(g.claims, e.Nonce) || !e.pending() && elapsed(g.at) < maxInsert)
+		return ok && (claims(g.claims, e.Nonce) || e.Of != "" && claims(g.claims, e.Of) ||
+			!e.pending() && elapsed(g.at) < maxInsert)
 	}
 	keys, err := s.keysOfGone(ctx, deleted)
 	if err != nil {
@@ -194,7 +195,8 @@ func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
 	})
 }
 
-// forgetIn removes the obsolete entries of the leaf where k is, and returns the leaf's span.
+// forgetIn removes the obsolete entries of the leaf where k is, and returns its span, which may be smaller than
+// was remembered.
 func (s *Store) forgetIn(ctx context.Context, tidy int, k key, obsolete func(entry) bool) (span, error) {
 	l, err := s.leafFor(ctx, k, recent)
 	if err == nil && !slices.ContainsFunc(l.node.entries, obsolete) {
@@ -203,7 +205,7 @@ func (s *Store) forgetIn(ctx context.Context, tidy int, k key, obsolete func(ent
 	if err != nil {
 		return span{}, err
 	}
-	return l.span, s.removeEntries(ctx, tidy, k, obsolete)
+	return s.removeEntries(ctx, tidy, k, obsolete)
 }
 
 // inLeaves groups keys, which are sorted, by the leaves that they are in as far as these are remembered.

@@ -22,6 +22,10 @@ func TestDifferential(t *testing.T) {
 		virtually(t, func(t *testing.T) {
 			m := newMemory()
 			m.tombstones = seed%2 == 0
+			m.limits.Page = []int{0, 350, 700}[seed%3]
+			if seed%5 == 0 {
+				m.limits.Writes, m.limits.Per = 8, 24*time.Hour
+			}
 			d := &differential{
 				t: t, m: m, rng: rand.New(rand.NewPCG(seed, 0)),
 				stores: []*Store{m.store(), m.store(), m.store()}, want: reference.New(),

@@ -38,6 +38,10 @@ type entry struct {
 	Refresh string `json:"r,omitempty"`
 	Access  string `json:"a,omitempty"`
 
+	// Of is the incarnation of the record that is to change its user name or client id; empty for an insert.
+	// Once that is deleted the entry is nobody's.
+	Of string `json:"i,omitempty"`
+
 	rest map[string]json.RawMessage // fields of later versions, kept as they are
 }
 
@@ -71,7 +75,7 @@ func (e entry) MarshalJSON() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-var entryFields = []string{"id", "u", "c", "n", "t", "g", "r", "a"}
+var entryFields = []string{"id", "u", "c", "n", "t", "g", "r", "a", "i"}
 
 func newEntry(t *oauthstore.OAuthToken) entry {
 	return entry{

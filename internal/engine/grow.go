@@ -49,21 +49,16 @@ func (s *Store) divide(at place, n *node, bytes int) (*layout, error) {
 	}
 	slices.Sort(keys)
 	count := s.pagesFor(n, bytes)
-	var tooLarge error
-	for _, spans := range [][]span{at.span.cutEvenly(count), at.span.cutBetween(keys, count), at.span.cutBetween(keys, len(keys))} {
+	ways := [][]span{at.span.cutEvenly(count), at.span.cutBetween(keys, count), at.span.cutBetween(keys, len(keys))}
+	for _, spans := range ways {
 		if spans == nil {
 			continue
 		}
-		l, err := s.layOutIn(at.name, spans, n)
-		if !errors.Is(err, oauthstore.ErrRecordTooLarge) {
+		if l, err := s.layOutIn(at.name, spans, n); !errors.Is(err, oauthstore.ErrRecordTooLarge) {
 			return l, err
 		}
-		tooLarge = err
 	}
-	if tooLarge == nil {
-		_, tooLarge = s.layOutIn(at.name, []span{at.span}, n)
-	}
-	return nil, tooLarge
+	return s.layOutIn(at.name, []span{at.span}, n)
 }
 
 // How many pages take the place of one because it is written often: a page costs as much as a token.

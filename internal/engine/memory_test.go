@@ -39,7 +39,50 @@ type memory struct {
 type secret struct {
 	birth     int
 	versions  [][]byte
+	times     []time.Time // of the versions
 	destroyed int
+	shown     *shown // the newest, once somebody has looked
+}
+
+// shown is what a version holds.
+type shown struct {
+	version int
+	rec     Record
+	token   *oauthstore.OAuthToken // of a token's record
+	node    *node                  // of a secret of the index
+}
+
+// show returns what the newest version of a secret holds, nil where there is none.
+func (m *memory) show(t testing.TB, name string) *shown {
+	t.Helper()
+	s := m.secrets[name]
+	if s == nil || s.destroyed == len(s.versions) {
+		return nil
+	}
+	if s.shown != nil && s.shown.version == len(s.versions) {
+		return s.shown
+	}
+	rec, _, err := m.newest(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &shown{version: len(s.versions), rec: rec}
+	switch {
+	case !rec.Live():
+	case strings.HasPrefix(name, tokenPrefix), strings.HasPrefix(name, base32Token):
+		r, err := codec.JSON{}.Decode(name, rec.Document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.token = &r.Token
+	default:
+		var wrong string
+		if v.node, wrong = parseNode(rec.Document); wrong != "" {
+			t.Fatalf("secret %s: %s", name, wrong)
+		}
+	}
+	s.shown = v
+	return v
 }
 
 // The calls, and the two halves of a Delete with a tombstone.
@@ -55,9 +98,40 @@ const (
 type call struct {
 	op, name string
 	base     Rev
+	rec      Record // what is put
 }
 
 func (c call) String() string { return c.op + " " + c.name }
+
+// content describes what is put.
+func (c call) content() string {
+	if !c.rec.Live() {
+		return ""
+	}
+	if r, err := (codec.JSON{}).Decode(c.name, c.rec.Document); err == nil {
+		return fmt.Sprintf("claims %v, siblings %v: %s", c.rec.Claims, c.rec.Siblings, show(&r.Token))
+	}
+	n, _ := parseNode(c.rec.Document)
+	if n == nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, p := range n.pages {
+		fmt.Fprintf(&b, " %s from %q", p.Name, p.From)
+	}
+	for _, e := range n.entries {
+		fmt.Fprintf(&b, " %s:%.8s/%s/%s", e.Nonce, e.ID, e.User, e.Client)
+	}
+	return fmt.Sprintf("sealed %v, retired %v, written %v:%s", n.sealed, n.retired, n.writes, b.String())
+}
+
+// show is what callers see of a token.
+func show(t *oauthstore.OAuthToken) string {
+	if t == nil {
+		return "nothing"
+	}
+	return fmt.Sprint(t.ID, " ", t.UserName, " ", t.ClientID, " ", t.RefreshToken, " ", t.AccessToken, " ", t.Scope)
+}
 
 // A rule stands in for a call. run makes the call take effect.
 type rule struct {
@@ -189,7 +263,7 @@ func fails(err error) func(func() error) error {
 }
 
 func (m *memory) Get(ctx context.Context, name string, _ Rev) (rec Record, rev Rev, err error) {
-	err = m.call(ctx, call{get, name, None}, func() (err error) {
+	err = m.call(ctx, call{op: get, name: name}, func() (err error) {
 		rec, rev, err = m.newest(name)
 		return err
 	})
@@ -214,7 +288,7 @@ func (m *memory) newest(name string) (Record, Rev, error) {
 }
 
 func (m *memory) Put(ctx context.Context, name string, base Rev, rec Record, _ int) (rev Rev, err error) {
-	err = m.call(ctx, call{put, name, base}, func() (err error) {
+	err = m.call(ctx, call{put, name, base, rec}, func() (err error) {
 		rev, err = m.write(name, base, rec)
 		return err
 	})
@@ -254,7 +328,7 @@ func (m *memory) write(name string, base Rev, rec Record) (Rev, error) {
 		s = &secret{birth: m.born}
 		m.secrets[name] = s
 	}
-	s.versions = append(s.versions, data)
+	s.versions, s.times = append(s.versions, data), append(s.times, time.Now())
 	return Rev(fmt.Sprintf("%d.%d", s.birth, len(s.versions))), nil
 }
 
@@ -264,7 +338,7 @@ func (m *memory) Delete(ctx context.Context, name string, base Rev, tombstone Re
 		return err
 	}
 	if !m.tombstones {
-		return m.call(ctx, call{del, name, base}, func() error {
+		return m.call(ctx, call{op: del, name: name, base: base}, func() error {
 			if s := m.secrets[name]; s != nil && s.birth == birth {
 				delete(m.secrets, name)
 			}
@@ -272,7 +346,7 @@ func (m *memory) Delete(ctx context.Context, name string, base Rev, tombstone Re
 		})
 	}
 	if tombstone.Base == base {
-		err := m.call(ctx, call{bury, name, base}, func() error {
+		err := m.call(ctx, call{op: bury, name: name, base: base}, func() error {
 			_, err := m.write(name, base, tombstone)
 			return err
 		})
@@ -281,7 +355,7 @@ func (m *memory) Delete(ctx context.Context, name string, base Rev, tombstone Re
 		}
 		top++
 	}
-	return m.call(ctx, call{destroy, name, base}, func() error {
+	return m.call(ctx, call{op: destroy, name: name, base: base}, func() error {
 		s := m.secrets[name]
 		s.destroyed = max(s.destroyed, top)
 		return nil
@@ -300,7 +374,7 @@ func (b batching) GetMany(ctx context.Context, names []string, yield func(string
 		err error
 	}
 	answers := make([]answer, len(names))
-	err := b.call(ctx, call{"get many", strings.Join(names, " "), None}, func() error {
+	err := b.call(ctx, call{op: "get many", name: strings.Join(names, " ")}, func() error {
 		for i, name := range names {
 			a := &answers[i]
 			a.rec, a.rev, a.err = b.newest(name)
@@ -319,18 +393,8 @@ func (m *memory) content(t testing.TB) (tokens map[string]*oauthstore.OAuthToken
 	defer m.mu.Unlock()
 	tokens, headers = make(map[string]*oauthstore.OAuthToken), make(map[string]Record)
 	for name := range m.secrets {
-		rec, _, err := m.newest(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch {
-		case !rec.Live(), name == indexName, strings.HasPrefix(name, pagePrefix):
-		default:
-			r, err := codec.JSON{}.Decode(name, rec.Document)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tokens[r.Token.ID], headers[r.Token.ID] = &r.Token, rec
+		if v := m.show(t, name); v != nil && v.token != nil {
+			tokens[v.token.ID], headers[v.token.ID] = v.token, v.rec
 		}
 	}
 	return tokens, headers, m.listed(t, place{indexName, everywhere})
@@ -339,26 +403,20 @@ func (m *memory) content(t testing.TB) (tokens map[string]*oauthstore.OAuthToken
 // listed returns the index's entries at the place and below.
 func (m *memory) listed(t testing.TB, at place) (entries []entry) {
 	t.Helper()
-	rec, _, err := m.newest(at.name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !rec.Live() {
+	v := m.show(t, at.name)
+	if v == nil || v.node == nil {
 		if at.name != indexName {
 			t.Errorf("page %s is pointed to, and is not there", at.name)
 		}
 		return nil
 	}
-	n, wrong := parseNode(rec.Document)
-	if wrong != "" {
-		t.Fatalf("secret %s: %s", at.name, wrong)
-	}
+	n := v.node
 	for _, e := range n.entries {
 		if !at.span.contains(e.key()) {
 			t.Errorf("the entry %+v is in page %s, where its key does not belong", e, at.name)
 		}
 	}
-	entries = n.entries
+	entries = slices.Clone(n.entries)
 	for _, child := range n.children(at.span) {
 		entries = append(entries, m.listed(t, child)...)
 	}
@@ -369,21 +427,31 @@ func (m *memory) listed(t testing.TB, at place) (entries []entry) {
 func (m *memory) inconsistent(t testing.TB) string {
 	t.Helper()
 	tokens, _, entries := m.content(t)
+	return inconsistent(tokens, entries)
+}
+
+func inconsistent(tokens map[string]*oauthstore.OAuthToken, entries []entry) string {
+	type claimed struct{ id, user, client string }
+	listed, said := make(map[string]bool), make(map[claimed]bool)
+	for _, e := range entries {
+		listed[e.ID], said[claimed{e.ID, e.User, e.Client}] = true, true
+	}
+	holders := make(map[claimed]string)
 	for id, token := range tokens {
-		of := func(e entry) bool { return e.ID == id }
-		if !slices.ContainsFunc(entries, of) {
+		if !listed[id] {
 			return fmt.Sprintf("the secret of token %s exists and no index entry has its id", id)
 		}
-		if !slices.ContainsFunc(entries, func(e entry) bool {
-			return of(e) && e.User == token.UserName && e.Client == token.ClientID
-		}) {
+		if !said[claimed{id, token.UserName, token.ClientID}] {
 			return fmt.Sprintf("token %s is of user %q and client %q, and no index entry of its id says so", id, token.UserName, token.ClientID)
 		}
-		for other, o := range tokens {
-			if id < other && oauthstore.SameUser(token, o) {
-				return fmt.Sprintf("tokens %s and %s are of one user and client", id, other)
-			}
+		if token.UserName == "" {
+			continue
 		}
+		user := claimed{"", token.UserName, token.ClientID}
+		if other := holders[user]; other != "" {
+			return fmt.Sprintf("tokens %s and %s are of one user and client", id, other)
+		}
+		holders[user] = id
 	}
 	return ""
 }

@@ -208,6 +208,7 @@ func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthT
 	// The entry that the record stands behind now stays until the record has changed, and for a while
 	// after: whoever reads one leaf after the other must find the record in one of them.
 	c := &claim{lookup: u.lookup, entry: newEntry(is), named: oauthstore.RuleFor(u.lookup.token) == oauthstore.RuleID}
+	c.entry.Of = f.state.rec.Incarnation
 	if had := f.state.rec.Claims; len(had) >= maxClaims {
 		c.drop = had[maxClaims-1:]
 	}
@@ -236,7 +237,7 @@ func (u *updating) drop(ctx context.Context, nonce string) {
 		}
 		keys, _ := keysOf(c.drop)
 		for _, k := range keys {
-			_ = u.store.removeEntries(ctx, tidyDelete, k, func(e entry) bool { return claims(c.drop, e.Nonce) })
+			_, _ = u.store.removeEntries(ctx, tidyDelete, k, func(e entry) bool { return claims(c.drop, e.Nonce) })
 		}
 	}
 }
@@ -391,7 +392,7 @@ func (l *lookup) expected() []string {
 	entries, _ := l.store.index.recallUser(l.token.UserName)
 	var expected []string
 	for _, e := range entries {
-		if e.User == l.token.UserName && e.Client == l.token.ClientID && e.pending() && l.loaded[e.ID] != nil && l.loaded[e.ID].record == nil {
+		if e.User == l.token.UserName && e.Client == l.token.ClientID && e.Of == "" && e.pending() && l.loaded[e.ID] != nil && l.loaded[e.ID].record == nil {
 			expected = append(expected, e.ID)
 		}
 	}
@@ -413,16 +414,22 @@ const (
 
 // release withdraws an entry for which nothing was stored.
 func (s *Store) release(ctx context.Context, e entry) error {
-	return s.removeEntries(ctx, tidyDelete, e.key(), func(other entry) bool { return other.Nonce == e.Nonce })
+	_, err := s.removeEntries(ctx, tidyDelete, e.key(), func(other entry) bool { return other.Nonce == e.Nonce })
+	return err
 }
 
-// removeEntries takes entries out of the leaf where k is.
-func (s *Store) removeEntries(ctx context.Context, tidy int, k key, obsolete func(entry) bool) error {
-	return s.changeIndex(ctx, tidy, k, func(entries []entry, _ span) ([]entry, error) {
+// removeEntries takes entries out of the leaf where k is, and returns its span.
+func (s *Store) removeEntries(ctx context.Context, tidy int, k key, obsolete func(entry) bool) (at span, err error) {
+	err = s.changeIndex(ctx, tidy, k, func(entries []entry, within span) ([]entry, error) {
+		at = within
 		rest := slices.DeleteFunc(entries, obsolete)
 		if len(rest) == len(entries) {
 			return nil, errUnchanged
 		}
 		return rest, nil
 	})
+	if err != nil {
+		return span{}, err // at may still be written: who waits no more is served all the same
+	}
+	return at, nil
 }

@@ -16,15 +16,15 @@ import (
 // look takes note of what is stored and reports whether it is as it must be, and came to be so rightly.
 func (s *schedule) look() bool {
 	s.t.Helper()
-	now, _, _ := s.m.content(s.t)
-	if what := s.m.inconsistent(s.t); what != "" {
+	now, _, entries := s.m.content(s.t)
+	if what := inconsistent(now, entries); what != "" {
 		s.t.Errorf("after step %d: %s", s.step.Load(), what)
 		return false
 	}
-	if len(s.moments) > 0 && !s.checkTransition(s.moments[len(s.moments)-1], now) {
+	if s.step.Load() > 0 && !s.checkTransition(s.moments[len(s.moments)-1], now) {
 		return false
 	}
-	s.moments = append(s.moments, now)
+	s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
 	s.step.Store(int32(len(s.moments)))
 	return true
 }
@@ -38,12 +38,30 @@ func (s *schedule) checkTransition(was, is moment) bool {
 		if before != nil && after != nil && same(before, after) {
 			continue
 		}
+		if s.putBack(id, before, after) {
+			continue
+		}
 		if !slices.ContainsFunc(s.ops, func(o *operation) bool { return o.explains(id, before, after) }) {
 			s.t.Errorf("after step %d: token %s: nobody has asked for this change: %s to %s", s.step.Load(), id, show(before), show(after))
 			return false
 		}
 	}
 	return true
+}
+
+// putBack reports whether a delete that is under way, and was denied half-way, has put back what there was.
+func (s *schedule) putBack(id string, before, after *oauthstore.OAuthToken) bool {
+	if before != nil || !s.faulty || !s.m.tombstones {
+		return false
+	}
+	for _, m := range slices.Backward(s.moments) {
+		if m[id] != nil {
+			return same(m[id], after) && slices.ContainsFunc(s.ops, func(o *operation) bool {
+				return o.explains(id, after, nil) && o.end < 0
+			})
+		}
+	}
+	return false
 }
 
 func (s *schedule) union(a, b moment) moment {
@@ -70,13 +88,6 @@ func (o *operation) explains(id string, before, after *oauthstore.OAuthToken) bo
 // same compares what callers see of two tokens.
 func same(a, b *oauthstore.OAuthToken) bool { return show(a) == show(b) }
 
-func show(t *oauthstore.OAuthToken) string {
-	if t == nil {
-		return "nothing"
-	}
-	return fmt.Sprint(t.ID, " ", t.UserName, " ", t.ClientID, " ", t.RefreshToken, " ", t.AccessToken, " ", t.Scope)
-}
-
 // checkOperations looks whether what every operation returned was true at one moment of its time.
 func (s *schedule) checkOperations() {
 	s.t.Helper()
@@ -92,7 +103,19 @@ func (s *schedule) checkOperations() {
 
 // once reports whether fits holds at a moment of o's time.
 func (s *schedule) once(o *operation, fits func(m moment) bool) bool {
-	return slices.ContainsFunc(s.moments[o.begin:min(o.end+1, len(s.moments))], fits)
+	return slices.ContainsFunc(s.moments[s.oldest(o):min(o.end+1, len(s.moments))], fits)
+}
+
+// oldest is the first moment of o's time, or that which a read at that time may still show.
+func (s *schedule) oldest(o *operation) int {
+	switch {
+	case !s.stale:
+		return o.begin
+	case s.m.tombstones: // as Google
+		return 0
+	}
+	from := s.times[o.begin].Add(-maxLag)
+	return slices.IndexFunc(s.times, func(at time.Time) bool { return !at.Before(from) })
 }
 
 func absent(id string) func(moment) bool { return func(m moment) bool { return m[id] == nil } }
@@ -211,7 +234,7 @@ func (s *schedule) checkEnd() {
 		}
 	}
 	if s.faulty {
-		time.Sleep(grace) // what has died stands in nobody's way any more
+		time.Sleep(grace + 2*s.skew) // what has died stands in nobody's way any more
 	}
 	s.checkRecovery(ctx)
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
 )
 
 var (
@@ -32,14 +33,18 @@ func TestSchedules(t *testing.T) {
 		"when all goes well":                {},
 		"when calls fail and processes die": {faults: 3},
 		"when processes stand still":        {standstills: 2},
+		"when reads lag behind":             {stale: true},
+		"when clocks disagree":              {skew: maxSkew, standstills: 1},
+		"when all of that happens":          {faults: 3, standstills: 1, stale: true, skew: maxSkew},
 	} {
 		t.Run(name, func(t *testing.T) {
-			failed := 0
-			for seed := uint64(1); seed <= uint64(*schedules) && failed < 3; seed++ {
-				if *oneSeed != 0 && seed != *oneSeed {
-					continue
-				}
+			failed, first, last := 0, uint64(1), uint64(*schedules)
+			if *oneSeed != 0 {
+				first, last = *oneSeed, *oneSeed
+			}
+			for seed := first; seed <= last && failed < 3; seed++ {
 				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+					sameEachTime(t, seed)
 					inBubble(t, func(t *testing.T) { newSchedule(t, seed, kind).run() })
 					if t.Failed() {
 						failed++
@@ -54,7 +59,12 @@ func TestSchedules(t *testing.T) {
 type scheduleKind struct {
 	faults      int // at most
 	standstills int // at most
+	stale       bool
+	skew        time.Duration // how far a process's clock may be from the service's
 }
+
+// maxSkew lets two clocks differ by less than what grace has room for.
+const maxSkew = 5 * time.Minute
 
 // A schedule is one run.
 type schedule struct {
@@ -74,6 +84,7 @@ type schedule struct {
 	faulty bool      // something has failed
 
 	moments []moment // what was stored, at the beginning and after every step
+	times   []time.Time
 	step    atomic.Int32
 	trace   []string
 }
@@ -126,10 +137,20 @@ type operationKey struct{}
 func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 	s := &schedule{scheduleKind: kind, t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), m: newMemory()}
 	s.m.tombstones = s.rng.IntN(2) == 0
+	s.m.limits.Page = []int{0, 600, 900, 1200}[s.rng.IntN(4)]
+	if s.rng.IntN(3) == 0 {
+		s.m.limits.Writes, s.m.limits.Per = 8, 24*time.Hour
+	}
+	for i := range s.rng.IntN(10) {
+		save(t, s.m.store(), oauthstore.OAuthToken{UserName: fmt.Sprint("filler", i), RefreshToken: "r"})
+		now, _, _ := s.m.content(t)
+		s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
+	}
+	time.Sleep(maxLag + time.Second)
 	s.m.around = s.park
 	for i := range 2 + s.rng.IntN(2) {
 		ctx, die := context.WithCancel(context.Background())
-		s.processes = append(s.processes, &process{fmt.Sprint("process ", i), s.m.store(), ctx, die})
+		s.processes = append(s.processes, &process{fmt.Sprint("process ", i), New(s.driver(), codec.JSON{}, MaxTimeout), ctx, die})
 	}
 	return s
 }
@@ -218,6 +239,8 @@ func (s *schedule) next() {
 	switch {
 	case s.standstills > 0 && s.rng.IntN(30) == 0:
 		s.standstills--
+		s.faulty = s.faulty || len(s.parked) > 0 // calls that take longer than they may are given up
+		s.late = nil                             // and do not come any more
 		s.sleep(grace + time.Second)
 	case len(s.parked) == 0 || s.rng.IntN(15) == 0:
 		s.sleep(longestPause) // all pauses end
@@ -238,7 +261,7 @@ func (s *schedule) sleep(d time.Duration) {
 }
 
 func (s *schedule) say(p *parked, what string) {
-	s.trace = append(s.trace, fmt.Sprintf("%4d task %d (%s) %-40s %s", s.step.Load(), p.op.task, p.op.what, p.call, what))
+	s.trace = append(s.trace, fmt.Sprintf("%4d task %d (%s) %-40s %s %s", s.step.Load(), p.op.task, p.op.what, p.call, what, p.call.content()))
 }
 
 // letGo decides which call goes on, and what becomes of it.
