@@ -15,6 +15,7 @@ type options struct {
 	staleReads    time.Duration
 	staleVersions time.Duration
 	versionQuota  int
+	noSocket      bool
 }
 
 func defaults() options {
@@ -57,3 +58,8 @@ func WithStaleVersions(d time.Duration) Option {
 func WithVersionQuota(n int) Option {
 	return func(o *options) { o.versionQuota = n }
 }
+
+// WithoutSocket makes a server that does not listen: a client that [Server.Client] returns calls it directly,
+// in the protocol of the service all the same, and [Server.URL] leads nowhere. It is for tests in a bubble of
+// testing/synctest, where no time passes while somebody waits for a connection.
+func WithoutSocket() Option { return func(o *options) { o.noSocket = true } }

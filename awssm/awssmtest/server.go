@@ -41,7 +41,8 @@ type Server struct {
 	actions  map[string]bool
 }
 
-// NewServer starts a server on a free port of 127.0.0.1. It panics where there is none.
+// NewServer starts a server on a free port of 127.0.0.1, or, [WithoutSocket], on none. It panics where none is
+// free.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
 		Control: testserver.NewControl(),
@@ -61,6 +62,11 @@ func NewServer(opts ...Option) *Server {
 }
 
 func (s *Server) start() {
+	if s.options.noSocket {
+		s.url, s.http = "http://awssmtest.invalid", &http.Server{}
+		close(s.served)
+		return
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic("awssmtest: listen: " + err.Error())

@@ -97,7 +97,7 @@ func (s *Store) destroy(ctx context.Context, id string) (gone, error) {
 // that the other cannot take its own back any more.
 func (s *Store) destroyState(ctx context.Context, name string, cur state) (claims []string, err error) {
 	p := s.patience()
-	mine := ""
+	mine, missed := "", false
 	for {
 		if !strings.HasPrefix(name, pagePrefix) {
 			cur.rec.Claims = s.claimsOf(name, cur.rec)
@@ -124,13 +124,23 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (claim
 		if err != nil {
 			return claims, err
 		}
-		if !next.rec.Live() && !next.rec.Deleted {
+		gone := !next.rec.Live() && !next.rec.Deleted
+		if gone {
+			if next, err = s.probe(ctx, name, next); err != nil {
+				return claims, err
+			}
+			gone = !next.rec.Live() && !next.rec.Deleted
+		}
+		switch _, probed := s.driver.(Prober); {
+		case gone && (probed || missed || errors.Is(failure, ErrConflict)):
 			return claims, nil
-		}
-		if pause == giveUp {
+		case pause == giveUp:
 			return claims, s.tired(name, failure)
+		case gone:
+			missed = true // a read that lags behind, perhaps: once more, from what was there
+		default:
+			cur = next
 		}
-		cur = next
 	}
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -13,16 +14,18 @@ import (
 	reference "github.com/oauthstore/oauthstore/memory"
 )
 
+var histories = flag.Int("histories", 300, "how many histories TestDifferential runs")
+
 // TestDifferential gives calls that the seed decides on, one after another, to three stores in turn, each with
 // an index of its own age in its cache, and to a store that has neither index nor cache. They must give the
 // same answers. A history that differs is printed.
 func TestDifferential(t *testing.T) {
-	const seeds = 300
-	for seed := uint64(1); seed <= seeds && !t.Failed(); seed++ {
+	for seed := uint64(1); seed <= uint64(*histories) && !t.Failed(); seed++ {
+		sameEachTime(t, seed)
 		virtually(t, func(t *testing.T) {
 			m := newMemory()
 			m.tombstones = seed%2 == 0
-			m.limits.Page = []int{0, 350, 700}[seed%3]
+			m.limits.Page = []int{0, 600, 900}[seed%3]
 			if seed%5 == 0 {
 				m.limits.Writes, m.limits.Per = 8, 24*time.Hour
 			}

@@ -41,7 +41,9 @@ func (s *schedule) checkTransition(was, is moment) bool {
 		if s.putBack(id, before, after) {
 			continue
 		}
-		if !slices.ContainsFunc(s.ops, func(o *operation) bool { return o.explains(id, before, after) }) {
+		if !slices.ContainsFunc(s.ops, func(o *operation) bool {
+			return o.explains(id, before, after) || s.faulty && o.end < 0 && s.repeats(o, id, before, after)
+		}) {
 			s.t.Errorf("after step %d: token %s: nobody has asked for this change: %s to %s", s.step.Load(), id, show(before), show(after))
 			return false
 		}
@@ -83,6 +85,19 @@ func (o *operation) explains(id string, before, after *oauthstore.OAuthToken) bo
 		merged, _ := (&oauthstore.Record{Token: *before}).Merge(&o.token)
 		return o.update && same(&merged.Token, after)
 	}
+}
+
+// repeats reports whether o may make after of before although its refresh token has been there and was replaced
+// since: an earlier try of o was stored, and o could not know.
+func (s *schedule) repeats(o *operation, id string, before, after *oauthstore.OAuthToken) bool {
+	if before == nil || !slices.ContainsFunc(s.moments, func(m moment) bool {
+		return m[id] != nil && m[id].RefreshToken == o.token.RefreshToken
+	}) {
+		return false
+	}
+	again := *o
+	again.token.RefreshToken = ""
+	return again.explains(id, before, after)
 }
 
 // same compares what callers see of two tokens.
@@ -179,15 +194,16 @@ func holds(stored, token *oauthstore.OAuthToken) bool {
 }
 
 // conflicts reports whether a token under id had o's user and client, or another operation was about to
-// give them to it, or may have died doing so.
+// give them to it or to delete it, or may have died doing so.
 func (s *schedule) conflicts(o *operation, id string) bool {
 	wants := func(t *oauthstore.OAuthToken) bool { return t != nil && t.UserName == o.token.UserName }
 	if s.once(o, func(m moment) bool { return wants(m[id]) }) {
 		return true
 	}
 	return slices.ContainsFunc(s.ops, func(other *operation) bool {
-		return other != o && other.update && wants(&other.token) && other.begin <= o.end &&
-			(other.end < 0 || other.end >= o.begin || other.err != nil)
+		return other != o && other.begin <= o.end && (other.end < 0 || other.end >= o.begin || other.err != nil) &&
+			// Of a token that is being deleted the entry is there for a while after the secret.
+			(other.update && wants(&other.token) || other.deletes == id || other.deletes == "*")
 	})
 }
 

@@ -239,7 +239,7 @@ func (s *schedule) next() {
 	switch {
 	case s.standstills > 0 && s.rng.IntN(30) == 0:
 		s.standstills--
-		s.faulty = s.faulty || len(s.parked) > 0 // calls that take longer than they may are given up
+		s.faulty = true // calls that take longer than they may are given up
 		s.late = nil                             // and do not come any more
 		s.sleep(grace + time.Second)
 	case len(s.parked) == 0 || s.rng.IntN(15) == 0:

@@ -150,37 +150,51 @@ func (s *Store) decode(id, name string, st state) (*found, error) {
 }
 
 // loadAll reads the records under the ids, many at a time, and calls yield for each that can be read, never
-// twice at a time. Where some cannot it goes on, and returns the error of one of them.
+// twice at a time. Where a document is corrupt it goes on; it returns the error of one that could not be read.
 func (s *Store) loadAll(ctx context.Context, ids []string, yield func(*found)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var failed error
+	err := s.loadEach(ctx, ids, func(_ string, f *found, err error) {
+		if err == nil {
+			yield(f)
+			return
+		}
+		// One error stands for all: a thousand secrets that are denied are one fact.
+		failed = cmp.Or(failed, err)
+		if !isCorrupt(err) {
+			cancel(err) // the others are not likely to be well
+		}
+	})
+	return cmp.Or(failed, err)
+}
+
+// loadEach reads the records under the ids, many at a time, and calls yield for each, never twice at a time. It
+// ends with ctx.
+func (s *Store) loadEach(ctx context.Context, ids []string, yield func(id string, f *found, err error)) error {
 	byName := make(map[string]string, len(ids))
 	names := make([]string, 0, len(ids))
 	for _, id := range ids {
 		name, err := s.tokenName(id)
 		if err != nil {
-			return err
+			yield(id, nil, err)
+			continue
 		}
 		byName[name] = id
 		names = append(names, name)
 	}
-	var errs []error
-	err := s.getAll(ctx, names, func(name string, rec Record, rev Rev, err error) {
-		if err != nil {
-			errs = append(errs, err)
-			return
+	return s.getAll(ctx, names, func(name string, rec Record, rev Rev, err error) {
+		id := byName[name]
+		var f *found
+		if err == nil {
+			f, err = s.decode(id, name, state{rec, rev})
 		}
-		f, err := s.decode(byName[name], name, state{rec, rev})
-		if err != nil {
-			errs = append(errs, err)
-			return
-		}
-		yield(f)
+		yield(id, f, err)
 	})
-	// The first error stands for all: a thousand secrets that are denied are one fact.
-	return cmp.Or(err, errors.Join(errs[:min(len(errs), 1)]...))
 }
 
-// getAll is the driver's GetMany in batches or its Get, in parallel. yield is never called twice at a
-// time.
+// getAll is the driver's GetMany in batches or its Get, in parallel, until ctx ends. yield is never called twice
+// at a time.
 func (s *Store) getAll(ctx context.Context, names []string, yield func(string, Record, Rev, error)) error {
 	var mu sync.Mutex
 	limits := s.driver.Limits()
@@ -205,10 +219,7 @@ func (s *Store) getAll(ctx context.Context, names []string, yield func(string, R
 		mu.Lock()
 		yield(name, st.rec, st.rev, err)
 		mu.Unlock()
-		if isCorrupt(err) {
-			return nil // the others may be well
-		}
-		return err
+		return nil
 	})
 }
 

@@ -1,0 +1,11 @@
+package gcpsm
+
+import (
+	"testing"
+
+	"github.com/oauthstore/oauthstore/internal/enginetest"
+)
+
+func TestGrowth(t *testing.T) {
+	enginetest.RunGrowth(t, newBackend(t), enginetest.Growth{Find: 1, Refresh: 3, Insert: 6, Delete: 5, Batch: 1})
+}

@@ -1,0 +1,12 @@
+package vault
+
+import (
+	"testing"
+
+	"github.com/oauthstore/oauthstore/internal/enginetest"
+)
+
+// The first call that meets no token looks the mount up.
+func TestGrowth(t *testing.T) {
+	enginetest.RunGrowth(t, newBackend(t), enginetest.Growth{Find: 1, Refresh: 2, Insert: 4, Delete: 4, Probe: 1, Batch: 1})
+}
