@@ -45,6 +45,7 @@ package awssm
 import (
 	"cmp"
 	"context"
+	"iter"
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
@@ -58,6 +59,8 @@ type Store struct{ engine *engine.Store }
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
 	_ oauthstore.TokenUpdater = (*Store)(nil)
+	_ oauthstore.TokenRanger  = (*Store)(nil)
+	_ oauthstore.Repairer     = (*Store)(nil)
 )
 
 // New returns a store that uses client, a *secretsmanager.Client. It checks the options and does no
@@ -115,4 +118,15 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 // DeleteSecret, and the index is read and written once.
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	return s.engine.DeleteTokens(ctx)
+}
+
+// Tokens implements [oauthstore.TokenRanger], at the cost of GetTokens.
+func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, error] {
+	return s.engine.Tokens(ctx)
+}
+
+// Repair implements [oauthstore.Repairer]. It costs a ListSecrets for every 100 secrets under the prefix, what
+// GetTokens costs, and a write for each page of the index that is to be changed.
+func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
+	return s.engine.Repair(ctx, opts)
 }

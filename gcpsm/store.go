@@ -52,6 +52,7 @@ package gcpsm
 import (
 	"cmp"
 	"context"
+	"iter"
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
@@ -65,6 +66,8 @@ type Store struct{ engine *engine.Store }
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
 	_ oauthstore.TokenUpdater = (*Store)(nil)
+	_ oauthstore.TokenRanger  = (*Store)(nil)
+	_ oauthstore.Repairer     = (*Store)(nil)
 )
 
 // New returns a store that keeps its secrets in project, an id or number, and uses client, a
@@ -126,4 +129,16 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 // costs three AccessSecretVersion, since its newest version has to be found by number, and is written once.
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	return s.engine.DeleteTokens(ctx)
+}
+
+// Tokens implements [oauthstore.TokenRanger], at the cost of GetTokens.
+func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, error] {
+	return s.engine.Tokens(ctx)
+}
+
+// Repair implements [oauthstore.Repairer]. It costs a ListSecrets for every 25,000 secrets of the project whose
+// names hold the prefix, what GetTokens costs, two reads for each token that was deleted, since its empty secret
+// stays, and a write for each page of the index that is to be changed.
+func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
+	return s.engine.Repair(ctx, opts)
 }

@@ -48,6 +48,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"iter"
 
 	"github.com/hashicorp/vault/api"
 
@@ -62,6 +63,8 @@ type Store struct{ engine *engine.Store }
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
 	_ oauthstore.TokenUpdater = (*Store)(nil)
+	_ oauthstore.TokenRanger  = (*Store)(nil)
+	_ oauthstore.Repairer     = (*Store)(nil)
 )
 
 // New returns a store that uses client. It checks the options and does no I/O; its error names the
@@ -121,4 +124,15 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 // the index is read and written once.
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	return s.engine.DeleteTokens(ctx)
+}
+
+// Tokens implements [oauthstore.TokenRanger], at the cost of GetTokens.
+func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, error] {
+	return s.engine.Tokens(ctx)
+}
+
+// Repair implements [oauthstore.Repairer]. It costs one list, what GetTokens costs, one read for each token that
+// was deleted, since Vault goes on listing it, and a write for each page of the index that is to be changed.
+func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
+	return s.engine.Repair(ctx, opts)
 }

@@ -97,8 +97,10 @@ func elapsed(t time.Time) time.Duration {
 func (e entry) pending() bool { return e.age() < grace }
 
 // age is how long ago e was made, 0 where that cannot be read.
-func (e entry) age() time.Duration {
-	at, err := strconv.ParseInt(e.At, 36, 64)
+func (e entry) age() time.Duration { return age(e.At) }
+
+func age(timestamp string) time.Duration {
+	at, err := strconv.ParseInt(timestamp, 36, 64)
 	if err != nil {
 		return 0
 	}

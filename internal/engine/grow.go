@@ -380,3 +380,33 @@ func (t *tree) mayBury() bool {
 	defer t.mu.Unlock()
 	return !t.denied
 }
+
+// replaceMissing puts an empty page in the place of one that is not there. Where something else is there by now it
+// does nothing.
+func (s *Store) replaceMissing(ctx context.Context, m *missingPage) error {
+	parent := m.above[len(m.above)-1]
+	r, err := s.node(ctx, parent.name, sure)
+	switch {
+	case err != nil:
+		return err
+	case r.node.sealed:
+		s.lift(ctx, parent, m.above[:len(m.above)-1])
+		return nil
+	}
+	p, err := s.newPage(m.at.name, nil, nil)
+	if err == nil {
+		err = s.makePages(ctx, []*page{p})
+	}
+	if err != nil {
+		return err
+	}
+	err = s.relink(ctx, parent, []string{m.at.name}, []pointer{{Name: p.name}}, nil)
+	var u unsettled
+	if err != nil && !errors.As(err, &u) {
+		s.drop(ctx, []*page{p})
+	}
+	if errors.Is(err, errMoved) {
+		return nil
+	}
+	return err
+}

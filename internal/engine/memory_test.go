@@ -24,6 +24,7 @@ import (
 // and a destruction after it, as Vault does.
 type memory struct {
 	tombstones bool
+	listLag    time.Duration // how late a secret is listed
 	limits     Limits
 	around     func(ctx context.Context, c call, run func() error) error // nil for nothing
 	refuse     func(secret string) error                                 // asked before every write; nil for nothing
@@ -360,6 +361,27 @@ func (m *memory) Delete(ctx context.Context, name string, base Rev, tombstone Re
 		s.destroyed = max(s.destroyed, top)
 		return nil
 	})
+}
+
+// List lists the secrets, with those that were deleted while their versions are kept, but for what was made
+// lately.
+func (m *memory) List(ctx context.Context, yield func(name string) bool) error {
+	var names []string
+	err := m.call(ctx, call{op: "list"}, func() error {
+		for name, s := range m.secrets {
+			if time.Since(s.times[0]) >= m.listLag {
+				names = append(names, name)
+			}
+		}
+		return nil
+	})
+	slices.Sort(names)
+	for _, name := range names {
+		if !yield(name) {
+			break
+		}
+	}
+	return err
 }
 
 // A batching memory reads many secrets in one call.

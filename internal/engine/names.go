@@ -3,6 +3,7 @@ package engine
 import (
 	"crypto/rand"
 	"encoding/base32"
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -51,6 +52,29 @@ func encodeID(id string) string {
 		escaped = escaped[:i] + "_2d" + escaped[i+1:]
 	}
 	return tokenPrefix + escaped
+}
+
+// decodeID is the inverse of encodeID. It reports whether the name is a token's.
+func decodeID(name string) (id string, ok bool) {
+	if word, ok := strings.CutPrefix(name, base32Token); ok {
+		b, err := idBase32.DecodeString(word)
+		id = string(b)
+		return id, err == nil && encodeID(id) == name
+	}
+	escaped, ok := strings.CutPrefix(name, tokenPrefix)
+	if !ok {
+		return "", false
+	}
+	parts := strings.Split(escaped, "_")
+	id = parts[0]
+	for _, p := range parts[1:] {
+		b, err := hex.DecodeString(p[:min(2, len(p))])
+		if err != nil || len(b) != 1 {
+			return "", false
+		}
+		id += string(b) + p[2:]
+	}
+	return id, encodeID(id) == name
 }
 
 // Escape writes s in ASCII letters, digits and the characters of literal: any other byte becomes esc

@@ -1,42 +1,9 @@
 package engine
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 )
-
-// decodeID is the inverse of encodeID; ok is false for names that are not those of tokens.
-func decodeID(name string) (id string, ok bool) {
-	if encoded, is := strings.CutPrefix(name, base32Token); is {
-		b, err := idBase32.DecodeString(encoded)
-		return string(b), err == nil && encodeID(string(b)) == name
-	}
-	escaped, is := strings.CutPrefix(name, tokenPrefix)
-	id, ok = unescape(escaped, '_')
-	return id, is && ok && encodeID(id) == name
-}
-
-// unescape undoes Escape.
-func unescape(s string, esc byte) (text string, ok bool) {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != esc {
-			b.WriteByte(s[i])
-			continue
-		}
-		if i+3 > len(s) {
-			return "", false
-		}
-		c, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-		if err != nil {
-			return "", false
-		}
-		b.WriteByte(byte(c))
-		i += 2
-	}
-	return b.String(), true
-}
 
 func FuzzTokenNames(f *testing.F) {
 	for _, id := range []string{"alice", "a/b", "../x", "_", "-", "a-abc123", "token_x", "\x00", "日本語日本語日本語", "user-AbCdEf", "é"} {

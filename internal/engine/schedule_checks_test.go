@@ -161,7 +161,7 @@ func (s *schedule) untrue(o *operation) string {
 		if !s.faulty {
 			return "nothing has failed"
 		}
-	case o.deletes == "*":
+	case o.deletes == "*", o.repair:
 		return "" // every step of it was looked at
 	case o.deletes != "":
 		if !s.once(o, absent(o.deletes)) {
@@ -252,7 +252,35 @@ func (s *schedule) checkEnd() {
 	if s.faulty {
 		time.Sleep(grace + 2*s.skew) // what has died stands in nobody's way any more
 	}
+	if s.rng.IntN(2) == 0 {
+		s.checkRepair(ctx)
+	}
 	s.checkRecovery(ctx)
+}
+
+// checkRepair looks whether a repair leaves what is needed and nothing else.
+func (s *schedule) checkRepair(ctx context.Context) {
+	s.t.Helper()
+	time.Sleep(grace + 2*s.skew)
+	before, _, _ := s.m.content(s.t)
+	if _, err := s.m.store().Repair(ctx, oauthstore.RepairOptions{}); err != nil {
+		s.t.Errorf("afterwards: Repair: %v", err)
+	}
+	tokens, headers, entries := s.m.content(s.t)
+	if !maps.EqualFunc(before, tokens, same) {
+		s.t.Errorf("after Repair: got tokens %v, want %v", tokens, before)
+	}
+	for _, e := range entries {
+		if tokens[e.ID] == nil || !claims(headers[e.ID].Claims, e.Nonce) {
+			s.t.Errorf("after Repair: nothing stands behind the index entry %+v", e)
+		}
+	}
+	s.m.wantConsistent(s.t)
+	s.m.wantNoOrphans(s.t)
+	report, err := s.m.store().Repair(ctx, oauthstore.RepairOptions{DryRun: true})
+	if err != nil || !report.Clean() {
+		s.t.Errorf("after Repair: got %v and error %v, want nothing to repair", report, err)
+	}
 }
 
 // checkRecovery saves a token of each user and client, and deletes all.

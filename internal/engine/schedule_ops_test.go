@@ -44,6 +44,11 @@ func (s *schedule) operation(name string) *operation {
 			o.result, err = o.process.store.GetTokens(ctx)
 			return err
 		}}
+	case n < 18 && s.rng.IntN(2) == 0:
+		return &operation{what: "Repair", repair: true, do: func(ctx context.Context, o *operation) error {
+			_, err := o.process.store.Repair(ctx, oauthstore.RepairOptions{})
+			return err
+		}}
 	default:
 		return findOf(oauthstore.OAuthToken{UserName: user, ClientID: client})
 	}

@@ -106,6 +106,7 @@ type operation struct {
 	save       bool // may insert
 	update     bool // may change a record
 	find       bool
+	repair     bool
 	deletes    string                // the id, "*" for all
 	token      oauthstore.OAuthToken // the argument
 	result     []*oauthstore.OAuthToken
@@ -137,6 +138,7 @@ type operationKey struct{}
 func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 	s := &schedule{scheduleKind: kind, t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), m: newMemory()}
 	s.m.tombstones = s.rng.IntN(2) == 0
+	s.m.listLag = time.Duration(s.rng.IntN(2)) * 5 * time.Minute
 	s.m.limits.Page = []int{0, 600, 900, 1200}[s.rng.IntN(4)]
 	if s.rng.IntN(3) == 0 {
 		s.m.limits.Writes, s.m.limits.Per = 8, 24*time.Hour
@@ -240,7 +242,7 @@ func (s *schedule) next() {
 	case s.standstills > 0 && s.rng.IntN(30) == 0:
 		s.standstills--
 		s.faulty = true // calls that take longer than they may are given up
-		s.late = nil                             // and do not come any more
+		s.late = nil    // and do not come any more
 		s.sleep(grace + time.Second)
 	case len(s.parked) == 0 || s.rng.IntN(15) == 0:
 		s.sleep(longestPause) // all pauses end

@@ -131,7 +131,8 @@ const (
 // leafFor returns the leaf for k.
 func (s *Store) leafFor(ctx context.Context, k key, how freshness) (*leaf, error) {
 	l, err := s.walk(ctx, k, how)
-	for p := s.patience(); errors.Is(err, errMoved); {
+	for p, missing := s.patience(), 0; errors.Is(err, errMoved); {
+		before := l.name
 		// What was remembered of the way is old, or the index has changed while it was read, or the service
 		// lags behind.
 		pause := time.Duration(0)
@@ -147,12 +148,41 @@ func (s *Store) leafFor(ctx context.Context, k key, how freshness) (*leaf, error
 		if err := wait(ctx, pause); err != nil {
 			return nil, err
 		}
-		l, err = s.walk(ctx, k, how)
+		if l, err = s.walk(ctx, k, how); !errors.Is(err, errMoved) {
+			break
+		}
+		if missing++; l.name != before {
+			missing = 0
+		}
+		if missing > maxMissing {
+			return nil, &missingPage{l.place, l.above, s.driver.FullName(l.name)}
+		}
 	}
-	return l, err
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
-// walk goes down from the root, once.
+// maxMissing is how often a page that is led to is looked for again, where a service lags behind.
+const maxMissing = 8
+
+// A missingPage is one that the index leads to and that is not there: somebody has deleted it by hand.
+type missingPage struct {
+	at     place
+	above  []place
+	secret string
+}
+
+// Error implements error.
+func (m *missingPage) Error() string { return m.Unwrap().Error() }
+
+// Unwrap makes it an oauthstore.CorruptRecordError.
+func (m *missingPage) Unwrap() error {
+	return &oauthstore.CorruptRecordError{Secret: m.secret, Reason: "this page of the index is not there; Repair makes it anew"}
+}
+
+// walk goes down from the root, once. With errMoved it returns how far it has come.
 func (s *Store) walk(ctx context.Context, k key, how freshness) (*leaf, error) {
 	l := &leaf{place: place{indexName, everywhere}}
 	for {
@@ -167,7 +197,7 @@ func (s *Store) walk(ctx context.Context, k key, how freshness) (*leaf, error) {
 			l.name, l.span = r.node.child(k, l.span)
 		case l.name != indexName && !r.state.rec.Live(), r.node.sealed && how < anew:
 			// A sealed one is what it says only to those who have come to it by way of what was read just now.
-			return nil, errMoved
+			return l, errMoved
 		default:
 			return l, nil
 		}
@@ -296,6 +326,11 @@ func (s *Store) allEntries(ctx context.Context, how freshness) ([]entry, error) 
 
 // scan calls yield for every leaf, in the order of their keys, and stops where that fails. It reads some ahead.
 func (s *Store) scan(ctx context.Context, how freshness, yield func(*leaf) error) error {
+	return s.scanFrom(ctx, "", how, yield)
+}
+
+// scanFrom is scan from the leaf on where k is.
+func (s *Store) scanFrom(ctx context.Context, k key, how freshness, yield func(*leaf) error) error {
 	if how < newest {
 		how = fresh
 	}
@@ -306,7 +341,7 @@ func (s *Store) scan(ctx context.Context, how freshness, yield func(*leaf) error
 	if !root.node.inner() {
 		return yield(&leaf{place: place{indexName, everywhere}, remembered: root})
 	}
-	for k := key(""); ; {
+	for {
 		l, err := s.leafFor(ctx, k, how)
 		if err != nil {
 			return err

@@ -1,0 +1,345 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// Repair implements oauthstore.Repairer.
+//
+// It believes a listing in what it shows, never in what it lacks: services list with delay. It believes a read
+// that finds nothing only of what is older than any write may take.
+func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
+	r := &repair{store: s, opts: opts, report: new(oauthstore.RepairReport)}
+	err := ctx.Err()
+	for _, step := range []func(context.Context) error{r.list, r.readIndex, r.readTokens, r.write, r.removePages} {
+		if err == nil {
+			err = step(ctx)
+		}
+	}
+	r.report.Sort()
+	return r.report, err
+}
+
+// A repair is one run.
+type repair struct {
+	store  *Store
+	opts   oauthstore.RepairOptions
+	report *oauthstore.RepairReport
+
+	names   map[string]bool    // of the secrets that are listed
+	entries map[string][]entry // by id
+	linked  map[string]bool    // the pages that something leads to
+
+	missing []entry         // to be added
+	dead    map[string]bool // nonces of the entries to be removed
+}
+
+// progress tells the caller.
+func (r *repair) progress(step string, done, total int) {
+	if r.opts.Progress != nil {
+		r.opts.Progress(oauthstore.RepairProgress{Step: step, Done: done, Total: total})
+	}
+}
+
+// list takes note of the secrets that the service lists.
+func (r *repair) list(ctx context.Context) error {
+	lister, ok := r.store.driver.(Lister)
+	if !ok {
+		return fmt.Errorf("%w: this store cannot list its secrets", errors.ErrUnsupported)
+	}
+	r.names = make(map[string]bool)
+	r.progress("list", 0, 0)
+	err := lister.List(ctx, func(name string) bool {
+		r.names[name] = true
+		if len(r.names)%1000 == 0 {
+			r.progress("list", len(r.names), 0)
+		}
+		return ctx.Err() == nil
+	})
+	return errors.Join(err, ctx.Err())
+}
+
+// readIndex takes note of the entries and the pages. A page that is led to and missing is replaced.
+func (r *repair) readIndex(ctx context.Context) error {
+	s := r.store
+	r.entries, r.linked = make(map[string][]entry), make(map[string]bool)
+	for k := key(""); ; {
+		err := s.scanFrom(ctx, k, newest, func(l *leaf) error {
+			r.linked[l.name] = true
+			for _, at := range l.above {
+				r.linked[at.name] = true
+			}
+			for _, e := range l.node.entries {
+				r.entries[e.ID] = append(r.entries[e.ID], e)
+			}
+			return nil
+		})
+		var gone *missingPage
+		if !errors.As(err, &gone) {
+			return err
+		}
+		r.report.Pages = append(r.report.Pages, gone.secret)
+		if k = gone.at.span.from; !r.opts.DryRun {
+			if err := s.replaceMissing(ctx, gone); err != nil {
+				return err
+			}
+			continue
+		}
+		if k = gone.at.span.to; k == "" {
+			return nil
+		}
+	}
+}
+
+// readTokens reads all tokens that are listed by the service or by the index, and finds out what is wrong.
+func (r *repair) readTokens(ctx context.Context) error {
+	all := make(map[string]bool)
+	for id := range r.entries {
+		all[id] = true
+	}
+	for name := range r.names {
+		if id, ok := decodeID(name); ok {
+			all[id] = true
+		}
+	}
+	sorted := make([]string, 0, len(all))
+	for id := range all {
+		sorted = append(sorted, id)
+	}
+	slices.Sort(sorted)
+	r.dead = make(map[string]bool)
+	users := make(map[oauthstore.OAuthToken]string)
+	done := 0
+	for some := range slices.Chunk(sorted, streamed) {
+		r.progress("read", done, len(sorted))
+		var unfinished []*found
+		var failed error
+		err := r.store.loadEach(ctx, some, func(id string, f *found, err error) {
+			switch {
+			case isCorrupt(err), errors.Is(err, oauthstore.ErrAccessDenied):
+				r.unreadable(id, err)
+			case err != nil:
+				failed = cmp.Or(failed, err)
+			case f.state.rec.Deleted:
+				unfinished = append(unfinished, f)
+			case f.record == nil:
+				r.absent(id)
+			default:
+				r.present(f, users)
+			}
+		})
+		if err := cmp.Or(failed, err); err != nil {
+			return err
+		}
+		for _, f := range unfinished {
+			if err := r.finish(ctx, f); err != nil {
+				return err
+			}
+		}
+		done += len(some)
+	}
+	r.progress("read", done, len(sorted))
+	return ctx.Err()
+}
+
+// unreadable is a secret that holds something, who knows what. It stays listed, so that whoever asks for all
+// tokens learns of it.
+func (r *repair) unreadable(id string, err error) {
+	r.report.Unreadable = append(r.report.Unreadable, &oauthstore.TokenError{ID: id, Err: err})
+	if len(r.entries[id]) == 0 && isCorrupt(err) {
+		r.add(entry{ID: id, Nonce: newNonce()})
+	}
+}
+
+// absent is an id that has entries or is listed, and no token.
+func (r *repair) absent(id string) {
+	for _, e := range r.entries[id] {
+		if !e.pending() {
+			r.bury(e)
+		}
+	}
+}
+
+func (r *repair) bury(e entry) {
+	r.dead[e.Nonce] = true
+	r.report.Dead = append(r.report.Dead, e.ID)
+}
+
+func (r *repair) add(e entry) {
+	e.At = timestamp(time.Now().Add(-grace)) // nobody is about to store it: it is there, or not
+	r.missing = append(r.missing, e)
+	r.report.Unlisted = append(r.report.Unlisted, e.ID)
+}
+
+// present is a token.
+func (r *repair) present(f *found, users map[oauthstore.OAuthToken]string) {
+	r.report.Tokens++
+	t := &f.record.Token
+	user := oauthstore.OAuthToken{UserName: t.UserName, ClientID: t.ClientID}
+	if other, ok := users[user]; ok && t.UserName != "" {
+		r.report.Conflicts = append(r.report.Conflicts, oauthstore.RepairConflict{ID: other, OtherID: f.id})
+	}
+	users[user] = f.id
+	claimed := f.state.rec.Claims
+	stands := func(e entry) bool { return claims(claimed, e.Nonce) } // it stands behind e
+	e := newEntry(t)
+	listed := slices.ContainsFunc(r.entries[f.id], func(other entry) bool { return stands(other) && other.sameAs(e) })
+	for _, other := range r.entries[f.id] {
+		switch {
+		case stands(other), !listed && other.sameAs(e): // better than none
+			listed = listed || other.sameAs(e)
+		case !other.pending():
+			r.bury(other)
+		}
+	}
+	if listed {
+		return
+	}
+	if len(claimed) > 0 {
+		e.Nonce = nonceOf(claimed[0]) // which the record carries, so that its deletion finds the entry
+	}
+	r.add(e)
+}
+
+// finish removes what is left of a token whose deletion stopped half-way.
+func (r *repair) finish(ctx context.Context, f *found) error {
+	r.report.Unfinished = append(r.report.Unfinished, f.id)
+	if r.opts.DryRun {
+		return nil
+	}
+	err := r.store.remove(ctx, f.name, f.state.rev, f.state.rec)
+	if errors.Is(err, ErrConflict) {
+		return nil // somebody else is at it
+	}
+	if err == nil {
+		for _, e := range r.entries[f.id] {
+			if claims(f.state.rec.Claims, e.Nonce) {
+				r.dead[e.Nonce] = true
+			}
+		}
+	}
+	return err
+}
+
+// write adds the entries that are missing and removes those that are dead, a leaf at a time.
+func (r *repair) write(ctx context.Context) error {
+	keys, err := r.recheck(ctx)
+	if err != nil || r.opts.DryRun {
+		return err
+	}
+	total := len(keys)
+	for len(keys) > 0 {
+		r.progress("write", total-len(keys), total)
+		var at span
+		err := r.store.changeIndex(ctx, TidyAll, keys[0], func(entries []entry, within span) ([]entry, error) {
+			at = within
+			return r.change(entries, within)
+		})
+		if err != nil {
+			return err
+		}
+		keys = slices.DeleteFunc(keys, at.contains)
+	}
+	r.progress("write", total, total)
+	return nil
+}
+
+// recheck looks again whether what was missing still is: it may have been stored after the index was read. It
+// returns the keys of the leaves that are to be changed, sorted.
+func (r *repair) recheck(ctx context.Context) ([]key, error) {
+	var still []entry
+	var keys []key
+	slices.SortFunc(r.missing, func(a, b entry) int { return strings.Compare(string(a.key()), string(b.key())) })
+	var l *leaf
+	for _, e := range r.missing {
+		if l == nil || !l.span.contains(e.key()) {
+			var err error
+			if l, err = r.store.leafFor(ctx, e.key(), fresh); err != nil {
+				return nil, err
+			}
+		}
+		if slices.ContainsFunc(l.node.entries, e.sameAs) {
+			r.report.Unlisted = slices.DeleteFunc(r.report.Unlisted, func(id string) bool { return id == e.ID })
+			continue
+		}
+		still, keys = append(still, e), append(keys, e.key())
+	}
+	r.missing = still
+	for _, all := range r.entries {
+		for _, e := range all {
+			if r.dead[e.Nonce] {
+				keys = append(keys, e.key())
+			}
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
+}
+
+// sameAs reports whether both say the same of one token.
+func (e entry) sameAs(other entry) bool {
+	return e.ID == other.ID && e.User == other.User && e.Client == other.Client
+}
+
+// change is what the repair makes of a leaf.
+func (r *repair) change(entries []entry, within span) ([]entry, error) {
+	before := len(entries)
+	entries = slices.DeleteFunc(entries, func(e entry) bool { return r.dead[e.Nonce] })
+	changed := len(entries) != before
+	for _, e := range r.missing {
+		if within.contains(e.key()) && !slices.ContainsFunc(entries, e.sameAs) {
+			entries, changed = append(entries, e), true
+		}
+	}
+	if !changed {
+		return nil, errUnchanged
+	}
+	return entries, nil
+}
+
+// removePages removes the pages that nothing leads to, and joins those that have become too empty. Whoever makes a
+// page lets the index lead to it at once, so that one which was there when the secrets were listed, and is old, and
+// was not met afterwards, is nobody's.
+func (r *repair) removePages(ctx context.Context) error {
+	s := r.store
+	var orphans []string
+	for name := range r.names {
+		if strings.HasPrefix(name, pagePrefix) && !r.linked[name] {
+			orphans = append(orphans, name)
+		}
+	}
+	slices.Sort(orphans)
+	for i, name := range orphans {
+		r.progress("remove", i, len(orphans))
+		st, err := s.read(ctx, name)
+		if err != nil && !isCorrupt(err) {
+			return err
+		}
+		n, broken := s.decodeNode(name, st.rec)
+		switch {
+		case err != nil, broken != nil:
+			r.report.Unreadable = append(r.report.Unreadable, errors.Join(err, broken))
+		case !st.rec.Live() && !st.rec.Deleted, st.rec.Live() && age(n.made) < grace:
+		default:
+			r.report.Pages = append(r.report.Pages, s.driver.FullName(name))
+			if r.opts.DryRun {
+				continue
+			}
+			if _, err := s.destroyState(ctx, name, st); err != nil {
+				return err
+			}
+		}
+	}
+	if !r.opts.DryRun {
+		s.compact(ctx)
+	}
+	return ctx.Err()
+}
