@@ -1,6 +1,7 @@
 package oauthstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -81,4 +82,7 @@ func (r *RepairReport) Sort() {
 		slices.Sort(*ids)
 		*ids = slices.Compact(*ids)
 	}
+	slices.SortFunc(r.Conflicts, func(a, b RepairConflict) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.OtherID, b.OtherID))
+	})
 }

@@ -71,11 +71,9 @@ func (m *memory) show(t testing.TB, name string) *shown {
 	switch {
 	case !rec.Live():
 	case strings.HasPrefix(name, tokenPrefix), strings.HasPrefix(name, base32Token):
-		r, err := codec.JSON{}.Decode(name, rec.Document)
-		if err != nil {
-			t.Fatal(err)
+		if r, err := (codec.JSON{}).Decode(name, rec.Document); err == nil { // a test may have put there what is none
+			v.token = &r.Token
 		}
-		v.token = &r.Token
 	default:
 		var wrong string
 		if v.node, wrong = parseNode(rec.Document); wrong != "" {

@@ -185,7 +185,7 @@ func (r *repair) present(f *found, users map[oauthstore.OAuthToken]string) {
 	t := &f.record.Token
 	user := oauthstore.OAuthToken{UserName: t.UserName, ClientID: t.ClientID}
 	if other, ok := users[user]; ok && t.UserName != "" {
-		r.report.Conflicts = append(r.report.Conflicts, oauthstore.RepairConflict{ID: other, OtherID: f.id})
+		r.report.Conflicts = append(r.report.Conflicts, oauthstore.RepairConflict{ID: min(other, f.id), OtherID: max(other, f.id)})
 	}
 	users[user] = f.id
 	claimed := f.state.rec.Claims
@@ -262,7 +262,10 @@ func (r *repair) recheck(ctx context.Context) ([]key, error) {
 	for _, e := range r.missing {
 		if l == nil || !l.span.contains(e.key()) {
 			var err error
-			if l, err = r.store.leafFor(ctx, e.key(), fresh); err != nil {
+			var gone *missingPage
+			if l, err = r.store.leafFor(ctx, e.key(), fresh); errors.As(err, &gone) {
+				l = &leaf{place: gone.at, remembered: remembered{node: new(node)}} // a dry run has left it so
+			} else if err != nil {
 				return nil, err
 			}
 		}
