@@ -198,10 +198,11 @@ func (u *updating) rename(ctx context.Context, f *found, is *oauthstore.OAuthTok
 	return c.entry.Nonce, nil
 }
 
-// claimFor returns the claim for the user name and client id, made now or for an earlier try.
+// claimFor returns the claim for the user name and client id, made now or for an earlier try at the same record: once
+// that is deleted, its claims are nobody's.
 func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthToken) (*claim, error) {
 	for _, c := range u.claims {
-		if c.entry.User == is.UserName && c.entry.Client == is.ClientID {
+		if c.entry.User == is.UserName && c.entry.Client == is.ClientID && c.entry.Of == f.state.rec.Incarnation {
 			return c, nil
 		}
 	}

@@ -42,7 +42,7 @@ func (s *schedule) checkTransition(was, is moment) bool {
 			continue
 		}
 		if !slices.ContainsFunc(s.ops, func(o *operation) bool {
-			return o.explains(id, before, after) || s.faulty && o.end < 0 && s.repeats(o, id, before, after)
+			return o.explains(id, before, after) || s.faulty && s.open(o) && s.repeats(o, id, before, after)
 		}) {
 			s.t.Errorf("after step %d: token %s: nobody has asked for this change: %s to %s", s.step.Load(), id, show(before), show(after))
 			return false
@@ -59,7 +59,7 @@ func (s *schedule) putBack(id string, before, after *oauthstore.OAuthToken) bool
 	for _, m := range slices.Backward(s.moments) {
 		if m[id] != nil {
 			return same(m[id], after) && slices.ContainsFunc(s.ops, func(o *operation) bool {
-				return o.explains(id, after, nil) && o.end < 0
+				return o.explains(id, after, nil) && s.open(o)
 			})
 		}
 	}
@@ -86,6 +86,9 @@ func (o *operation) explains(id string, before, after *oauthstore.OAuthToken) bo
 		return o.update && same(&merged.Token, after)
 	}
 }
+
+// open reports whether o was not over before this step.
+func (s *schedule) open(o *operation) bool { return o.end < 0 || o.end >= int(s.step.Load()) }
 
 // repeats reports whether o may make after of before although its refresh token has been there and was replaced
 // since: an earlier try of o was stored, and o could not know.
@@ -157,6 +160,8 @@ func (s *schedule) untrue(o *operation) string {
 		if !o.save || !s.once(o, none) {
 			return "there was a token to merge it into all the time"
 		}
+	case s.skew > 0 && errors.Is(o.err, oauthstore.ErrUnavailable):
+		return "" // by its clock another writer was about to take the user name for a long time
 	case o.err != nil:
 		if !s.faulty {
 			return "nothing has failed"

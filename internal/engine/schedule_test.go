@@ -22,6 +22,7 @@ import (
 
 var (
 	schedules = flag.Int("schedules", 300, "how many schedules of each kind TestSchedules runs")
+	oneOnly   = flag.Bool("first-failure", false, "end TestSchedules with the first schedule that fails")
 	oneSeed   = flag.Uint64("schedule-seed", 0, "the seed of the one schedule to run, and to show")
 )
 
@@ -29,6 +30,10 @@ var (
 // seed decides, and looks after every call whether what is stored is as it must be, and at the end
 // whether every method has told the truth. A schedule that fails is printed; -schedule-seed repeats it.
 func TestSchedules(t *testing.T) {
+	most, seen := 3, false
+	if *oneOnly {
+		most = 1
+	}
 	for name, kind := range map[string]scheduleKind{
 		"when all goes well":                {},
 		"when calls fail and processes die": {faults: 3},
@@ -38,16 +43,19 @@ func TestSchedules(t *testing.T) {
 		"when all of that happens":          {faults: 3, standstills: 1, stale: true, skew: maxSkew},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if *oneOnly && seen {
+				t.SkipNow()
+			}
 			failed, first, last := 0, uint64(1), uint64(*schedules)
 			if *oneSeed != 0 {
 				first, last = *oneSeed, *oneSeed
 			}
-			for seed := first; seed <= last && failed < 3; seed++ {
+			for seed := first; seed <= last && failed < most; seed++ {
 				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 					sameEachTime(t, seed)
 					inBubble(t, func(t *testing.T) { newSchedule(t, seed, kind).run() })
 					if t.Failed() {
-						failed++
+						failed, seen = failed+1, true
 					}
 				})
 			}

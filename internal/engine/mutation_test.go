@@ -1,0 +1,125 @@
+//go:build go1.25
+
+package engine
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var mutate = flag.Bool("mutations", false, "run TestMutations, which takes minutes")
+
+// mutations break a rule of the protocol each: text that stands once in a file of this package, and what is put in
+// its place. TestSchedules must catch every one.
+var mutations = []struct{ rule, file, text, instead string }{
+	// Inserts and deletes.
+	{"an insert writes the index before the secret", "save.go",
+		"if err := c.make(ctx); err != nil {\n\t\treturn err\n\t}\n\tnext.Siblings",
+		"defer func() { _ = c.make(ctx) }()\n\tnext.Siblings"},
+	{"a delete removes the secret before its entry", "delete.go",
+		"g, err := s.destroy(ctx, id)\n\tif err != nil {\n\t\treturn err\n\t}\n\treturn",
+		"_ = s.forget(ctx, 0, []gone{{id: id, keys: []key{\"\"}, at: time.Now().Add(-maxInsert)}})\n\t_, _ = s.removeEntries(ctx, 0, keyOf(id, \"alice\", \"\"), func(e entry) bool { return e.ID == id })\n\tg, err := s.destroy(ctx, id)\n\tif err != nil {\n\t\treturn err\n\t}\n\treturn"},
+	{"every entry has a nonce of its own", "entry.go", "Nonce: newNonce(), At:", `Nonce: "nonce", At:`},
+	{"a delete removes no entry but those that the record stood behind", "delete.go",
+		`return ok && (claims(g.claims, e.Nonce) ||`, `return ok && (true || claims(g.claims, e.Nonce) ||`},
+	{"an insert that takes too long starts over", "save.go", "case cur.rec.Live() || elapsed(begin) > maxInsert:", "case cur.rec.Live():"},
+	{"an entry is honoured for a while", "entry.go", "return e.age() < grace }", "return false }"},
+	{"a write is settled by its write id", "record.go", "if i := slices.Index(writes, id); i >= 0 {", "if i := slices.Index(writes, id); i > 1000 {"},
+	{"an insert that may have been stored starts over", "save.go", "case !refused(failure):\n\t\t\treturn nil, failedInsert{failure}\n", ""},
+	{"the entry of an insert that may have been stored stays", "save.go", "if !errors.As(err, &u) && (errors.Is(err, errAgain) || refused(err)) {", "if !errors.As(err, &u) || true {"},
+	{"a delete does not believe a read that lags behind", "delete.go", "case gone && (probed || missed || errors.Is(failure, ErrConflict)):", "case gone:"},
+	{"a delete that was denied leaves the token", "delete.go", "s.spare(ctx, name, cur, tombstone)\n", "\n"},
+	{"a deletion is withdrawn only where nobody has written since", "delete.go", "now.rec.WriteID != tombstone.WriteID ||", ""},
+
+	// One record for one user and client.
+	{"who claims a user looks at the claims of others", "claim.go", "if err := c.contest(ctx, e); err != nil {", "if err := c.contest(ctx, e); err != nil && false {"},
+	{"who claims a user has looked at all that might be it", "claim.go", "if c.overlooked(e) {", "if c.overlooked(e) && false {"},
+	{"the records of one user know of each other", "claim.go", "if c.isSibling(e) && !c.told[e.Nonce] {", "if false {"},
+	{"an entry that a record stands behind stays until the record has changed", "claim.go", "const maxClaims = 4", "const maxClaims = 1"},
+	{"a user whose entries are in several pages is looked at in all of them", "claim.go", "if c.entry.User != \"\" && within.parts(c.entry.User) {", "if false {"},
+
+	// What is remembered.
+	{"a sealed leaf is believed only by way of a fresh read", "tree.go", "r.node.sealed && how < anew:", "false:"},
+	{"an older node does not replace a newer one", "tree.go", "case st.rec.WriteID == \"\" || !slices.Contains(r.state.rec.Earlier, st.rec.WriteID):", "default:"},
+	{"GetTokens reads the index", "store.go", "entries, err := s.allEntries(ctx, fresh)", "entries, err := s.allEntries(ctx, recent)"},
+	{"DeleteTokens misses nothing", "delete.go", "entries, err := s.allEntries(ctx, newest)", "entries, err := s.allEntries(ctx, recent)"},
+	{"a miss is not believed without a read", "find.go", "return l.byEntries(ctx, fresh, fits)", "return l.byEntries(ctx, recent, fits)"},
+	{"entries are removed where they are", "save.go", "at = within\n", "at = everywhere\n"},
+
+	// The tree.
+	{"a page has all entries of its span", "grow.go", "return !in.contains(e.key()) })", "return !in.contains(e.key()) || e.User == \"filler1\" })"},
+	{"a sealed leaf is not changed", "write.go", "if n.inner() || n.sealed ||", "if n.inner() ||"},
+	{"a sealed inner node is not changed", "grow.go", "if !n.inner() || n.sealed || !change(n) {", "if !n.inner() || !change(n) {"},
+	{"a node is sealed before it is taken out", "grow.go", "\t\tn.sealed = true\n", ""},
+	{"pages are made before they are led to", "grow.go", "if err := s.makePages(ctx, l.pages); err != nil {\n\t\ts.drop(ctx, l.pages)\n\t\treturn nil, err\n\t}\n", "defer func() { _ = s.makePages(ctx, l.pages) }()\n"},
+	{"a page is deleted after it was taken out", "grow.go", "return s.changeInner(ctx, parent, func(n *node) bool {\n\t\tn.pages = replace(n.pages, names, by)", "s.bury(ctx, names)\n\treturn s.changeInner(ctx, parent, func(n *node) bool {\n\t\tn.pages = replace(n.pages, names, by)"},
+	{"pages that may be led to stay", "grow.go", "if errors.As(err, &u) {\n\t\treturn\n\t}\n\tn, err", "n, err"},
+	{"leaves are joined as they were when they were sealed", "tend.go", "entries = append(entries, n.entries...)", "if r, ok := s.index.recall(run[i].name); ok { entries = append(entries, r.node.entries[:len(r.node.entries)/2]...) }"},
+	{"a node takes its pages back only if they are all that it has", "tend.go", "if len(n.pages) != len(names) || replace(n.pages, names, []pointer{{}}) == nil {", "if false {"},
+	{"a page takes over where the one before it began", "node.go", "by[0].From = pages[i].From", "by[0].From = pages[i].From + \"8\""},
+
+	// Repair.
+	{"a repair does not believe a listing in what it lacks", "repair.go", "for id := range r.entries {\n\t\tall[id] = true\n\t}\n", ""},
+	{"a repair leaves young entries", "repair.go", "if !e.pending() {\n\t\t\tr.bury(e)", "if true {\n\t\t\tr.bury(e)"},
+	{"a repair leaves young pages", "repair.go", "st.rec.Live() && age(n.made) < grace:", "false:"},
+	{"a repair lists what is not listed under the nonce of the record", "repair.go", "e.Nonce = nonceOf(claimed[0])", "e.Nonce = \"another\""},
+}
+
+// TestMutations breaks the rules, one at a time, and lets TestSchedules look for it.
+func TestMutations(t *testing.T) {
+	if !*mutate {
+		t.Skip("takes minutes: -mutations runs it")
+	}
+	seed := regexp.MustCompile(`TestSchedules/\S+`)
+	for _, m := range mutations {
+		t.Run(m.rule, func(t *testing.T) {
+			t.Parallel()
+			source, err := os.ReadFile(m.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(source), m.text); n != 1 {
+				t.Fatalf("%s has the text %d times, want once: %s", m.file, n, m.text)
+			}
+			out := runMutated(t, m.file, strings.Replace(string(source), m.text, m.instead, 1))
+			switch caught := seed.FindAllString(out, 2); {
+			case strings.Contains(out, "[build failed]"), strings.Contains(out, "[setup failed]"):
+				t.Errorf("the mutation does not compile:\n%s", out)
+			case !strings.Contains(out, "--- FAIL: TestSchedules"):
+				t.Errorf("nothing was noticed:\n%s", out)
+			default:
+				t.Logf("noticed in %s", caught[len(caught)-1])
+			}
+		})
+	}
+}
+
+// runMutated runs TestSchedules with another text in a file, and returns its output.
+func runMutated(t *testing.T, file, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	mutated, overlay := filepath.Join(dir, file), filepath.Join(dir, "overlay.json")
+	here, err := filepath.Abs(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replacement, err := json.Marshal(map[string]map[string]string{"Replace": {here: mutated}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{mutated: []byte(text), overlay: replacement} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "TestSchedules", "-schedules", fmt.Sprint(*schedules), "-first-failure", ".")
+	out, _ := cmd.CombinedOutput() // that it fails is what is wanted
+	return string(out)
+}
