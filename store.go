@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // A TokenStore keeps OAuth tokens, each as one record under an id of its own.
@@ -112,6 +113,29 @@ type ConflictError struct {
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("oauthstore: conflict: id %q holds this user name and client id", e.ID)
 }
+
+// A WriteQuotaError says that a record was written so often that the service will soon refuse to write it, and that
+// what is left is kept for more than a new access token: a refresh token that was replaced, a deletion. Nothing was
+// stored. It is [ErrThrottled] to errors.Is.
+//
+// The caller has the access token and can use it; other processes will refresh on their own. Who saves more often
+// than the service allows, day after day, asks the provider for access tokens that live longer, saves only some
+// of them (see the stores' options), or keeps them in another service.
+type WriteQuotaError struct {
+	ID         string        // of the record
+	Writes     int           // how often it was written
+	Per        time.Duration // in this time
+	RetryAfter time.Duration // when there is room again, if nobody writes
+}
+
+// Error implements error.
+func (e *WriteQuotaError) Error() string {
+	return fmt.Sprintf("oauthstore: throttled: id %q was written %d times in %v: the writes that are left are kept for more than a new access token; try again in %v",
+		e.ID, e.Writes, e.Per, e.RetryAfter.Round(time.Minute))
+}
+
+// Is reports whether target is ErrThrottled.
+func (e *WriteQuotaError) Is(target error) bool { return target == ErrThrottled }
 
 // A CorruptRecordError says that a secret does not hold what this library writes. Neither its text
 // nor anything that it wraps holds the secret's content.

@@ -48,7 +48,7 @@ func (d *driver) FullName(name string) string { return d.prefix + name }
 func (d *driver) Limits() engine.Limits {
 	return engine.Limits{
 		Name: maxName - len(d.prefix), Value: maxValue, Parallel: 8, Batch: maxBatch,
-		Writes: maxVersions, Per: 24 * time.Hour,
+		Writes: d.quota, Per: 24 * time.Hour,
 	}
 }
 

@@ -10,5 +10,5 @@ import (
 // Without the quota of versions: the store gets its tokens in a minute, not in months.
 func TestGrowth(t *testing.T) {
 	b := newBackend(t, awssmtest.WithVersionQuota(0))
-	enginetest.RunGrowth(t, b, enginetest.Growth{Find: 1, Refresh: 2, Insert: 3, Delete: 3, Batch: 20})
+	enginetest.RunGrowth(t, b, enginetest.Growth{Find: 1, Refresh: 2, Insert: 3, Delete: 3, Page: 1, Batch: 20})
 }

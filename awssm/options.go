@@ -30,6 +30,8 @@ type config struct {
 	replicas    []string
 	recovery    int64 // days; 0 deletes at once
 	timeout     time.Duration
+	quota       int           // writes of one secret in 24 hours
+	spacing     time.Duration // of access tokens
 }
 
 // WithPrefix puts prefix and a slash before the name of every secret, so that several stores share one
@@ -99,6 +101,32 @@ func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }
 
+// WithVersionQuota sets how many versions of one secret Secrets Manager keeps, and so how many writes it takes in 24
+// hours. Default 100, as it is documented; 0 is any number, for emulators that do not count.
+//
+// The store keeps below: the index goes on in other secrets in time, and once three quarters of a day's writes of a
+// token are used up, those that are left are kept for saves that change more than the access token, and what comes
+// with one (its expiry, type and scope). A save that changes only that is then a
+// [*oauthstore.WriteQuotaError], and nothing is lost: so a refresh token that a provider replaces at every refresh
+// has room. See [WithAccessTokenSpacing].
+func WithVersionQuota(versions int) Option {
+	return func(c *config) { c.quota = versions }
+}
+
+// WithAccessTokenSpacing lets the store skip writes: a save that changes only the access token, and what comes with
+// one, writes nothing if the record was written less than d ago, or when there are no writes left for it (see
+// [WithVersionQuota]). It succeeds all the same, and the caller's token is as it was given; other processes find
+// the access token that was stored last, and refresh on their own where it has ended. A save that changes
+// anything else writes everything.
+//
+// It is for access tokens that live shorter than about 20 minutes: refreshed every five minutes, a token would be
+// written 288 times a day, of which Secrets Manager takes about 100; with a spacing of 20 minutes it is written 72
+// times. Default 0: every save is written or fails. Where the provider replaces the refresh token every time this
+// does not help: no more than about 100 such refreshes fit in a day.
+func WithAccessTokenSpacing(d time.Duration) Option {
+	return func(c *config) { c.spacing = d }
+}
+
 // What Secrets Manager allows (API reference, CreateSecret, DeleteSecret, Tag and ReplicaRegionType; user
 // guide, quotas).
 const (
@@ -112,6 +140,9 @@ const (
 	maxKMSKey      = 2048
 	minRecovery    = 7
 	maxRecovery    = 30
+
+	minVersions = 20
+	maxSpacing  = 24 * time.Hour
 
 	// minID is the room that a prefix must leave for names of tokens.
 	minID = 64
@@ -137,6 +168,12 @@ func (c *config) check() error {
 		return bad("WithDescription", "%d characters, want at most %d", utf8.RuneCountInString(c.description), maxDescription)
 	case c.recovery != 0 && (c.recovery < minRecovery || c.recovery > maxRecovery):
 		return bad("WithRecoveryWindow", "%d days, want %d to %d, or 0 to delete at once", c.recovery, minRecovery, maxRecovery)
+	case c.quota < 0 || c.quota > 0 && c.quota < minVersions:
+		return bad("WithVersionQuota", "%d versions, want at least %d, or 0 for any number", c.quota, minVersions)
+	case c.spacing < 0 || c.spacing > maxSpacing:
+		return bad("WithAccessTokenSpacing", "%v, want 0 to %v", c.spacing, maxSpacing)
+	case c.spacing > 0 && c.quota == 0:
+		return bad("WithAccessTokenSpacing", "needs a quota, which WithVersionQuota has taken away")
 	case c.timeout <= 0 || c.timeout > engine.MaxTimeout:
 		return bad("WithTimeout", "%v, want more than 0 and at most %v", c.timeout, engine.MaxTimeout)
 	}

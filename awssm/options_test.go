@@ -44,10 +44,12 @@ func TestNew_refusesWhatTheServiceWouldRefuseAndNamesTheOption(t *testing.T) {
 			WithKMSKey("alias/\x00"),
 			WithKMSKey("alias/\xff"),
 		},
-		"WithDescription":    {WithDescription(strings.Repeat("d", 2049))},
-		"WithReplicaRegions": {WithReplicaRegions("eu-west-1", ""), WithReplicaRegions("Ireland"), WithReplicaRegions("eu-west-1", "eu-west-1")},
-		"WithRecoveryWindow": {WithRecoveryWindow(6), WithRecoveryWindow(31), WithRecoveryWindow(-1)},
-		"WithTimeout":        {WithTimeout(0), WithTimeout(-1), WithTimeout(2*time.Minute + 1)},
+		"WithDescription":        {WithDescription(strings.Repeat("d", 2049))},
+		"WithReplicaRegions":     {WithReplicaRegions("eu-west-1", ""), WithReplicaRegions("Ireland"), WithReplicaRegions("eu-west-1", "eu-west-1")},
+		"WithRecoveryWindow":     {WithRecoveryWindow(6), WithRecoveryWindow(31), WithRecoveryWindow(-1)},
+		"WithTimeout":            {WithTimeout(0), WithTimeout(-1), WithTimeout(2*time.Minute + 1)},
+		"WithVersionQuota":       {WithVersionQuota(-1), WithVersionQuota(19)},
+		"WithAccessTokenSpacing": {WithAccessTokenSpacing(-1), WithAccessTokenSpacing(25 * time.Hour)},
 	} {
 		for i, o := range refused {
 			_, err := New(nil, o)

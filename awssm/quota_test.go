@@ -23,20 +23,44 @@ func requireOverQuota(t *testing.T, err error) {
 func TestVersionQuota_isErrThrottledAfterOneCallAndEndsAfterADay(t *testing.T) {
 	f := start(t)
 	s := f.store()
-	f.save(s, oauthstore.OAuthToken{ID: "a", AccessToken: "0"})
+	f.save(s, oauthstore.OAuthToken{ID: "a", RefreshToken: "0"})
 	for i := 1; i < 100; i++ {
-		f.save(s, oauthstore.OAuthToken{ID: "a", AccessToken: fmt.Sprint(i)})
+		f.save(s, oauthstore.OAuthToken{ID: "a", RefreshToken: fmt.Sprint(i)})
 	}
-	over := &oauthstore.OAuthToken{ID: "a", AccessToken: "over"}
+	over := &oauthstore.OAuthToken{ID: "a", RefreshToken: "over"}
 	s = f.storeOver(f.srv.Client()) // with the SDK's own retries
 	f.srv.ResetRequests()
 	requireOverQuota(t, s.SaveToken(f.ctx, over))
 	require.Equal(t, map[string]int{"GetSecretValue": 1, "PutSecretValue": 1}, f.srv.Counts(), "trying again is no use for hours")
-	require.Equal(t, "99", f.find(s, "a").AccessToken)
+	require.Equal(t, "99", f.find(s, "a").RefreshToken)
 
 	f.srv.Advance(24*time.Hour + time.Minute)
 	require.NoError(t, s.SaveToken(f.ctx, over))
-	require.Equal(t, "over", f.find(s, "a").AccessToken)
+	require.Equal(t, "over", f.find(s, "a").RefreshToken)
+}
+
+func TestVersionQuota_theLastWritesOfATokenAreKeptForMoreThanItsAccessToken(t *testing.T) {
+	f := start(t)
+	s := f.store()
+	f.save(s, oauthstore.OAuthToken{ID: "a", RefreshToken: "0"})
+	var quota *oauthstore.WriteQuotaError
+	for i := range 90 {
+		err := s.SaveToken(f.ctx, &oauthstore.OAuthToken{ID: "a", AccessToken: fmt.Sprint(i)})
+		require.Equal(t, i < 74, err == nil, "save %d: %v", i, err)
+		if err != nil {
+			require.ErrorAs(t, err, &quota)
+		}
+	}
+	f.save(s, oauthstore.OAuthToken{ID: "a", RefreshToken: "1", AccessToken: "with it"})
+	require.Equal(t, "with it", f.find(s, "a").AccessToken)
+
+	all := f.store(WithVersionQuota(0))
+	f.save(all, oauthstore.OAuthToken{ID: "a", AccessToken: "all the same"})
+
+	spaced := f.store(WithAccessTokenSpacing(time.Minute))
+	token := f.save(spaced, oauthstore.OAuthToken{ID: "a", AccessToken: "not stored"})
+	require.Equal(t, "not stored", token.AccessToken)
+	require.Equal(t, "all the same", f.find(s, "a").AccessToken)
 }
 
 func TestVersionQuota_ofTheIndexKeepsNewTokensOutAndLeavesTheOthersAlone(t *testing.T) {

@@ -4,6 +4,7 @@ package awssm
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -42,17 +43,17 @@ var rates = map[string]struct {
 type region struct {
 	t     *testing.T
 	srv   *awssmtest.Server
-	rated bool
+	rated bool // whether there is a quota of requests in a second
+	quick bool // whether answers take no time
 
-	mu        sync.Mutex
-	random    *rand.Rand
-	second    int64
-	inSecond  map[string]int
-	calls     map[string]int
-	refused   map[string]int         // by operation and error
-	versions  int                    // made
-	indexed   map[string][]time.Time // the writes to each secret of the index
-	allWrites int                    // of indexed
+	mu       sync.Mutex
+	random   *rand.Rand
+	second   int64
+	inSecond map[string]int         // requests
+	calls    map[string]int         // by operation
+	refused  map[string]int         // by operation and error
+	versions int                    // that were made
+	indexed  map[string][]time.Time // the writes to each secret of the index
 }
 
 // newRegion is to be called in a bubble.
@@ -91,6 +92,11 @@ func (m metered) Do(request *http.Request) (*http.Response, error) {
 	_, op, _ := strings.Cut(request.Header.Get("X-Amz-Target"), ".")
 	latency, admitted := m.admit(op)
 	time.Sleep(latency)
+	var sent bytes.Buffer
+	request.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(request.Body, &sent), request.Body}
 	if !admitted {
 		m.refuse(op, "ThrottlingException")
 		return &http.Response{
@@ -108,12 +114,23 @@ func (m metered) Do(request *http.Request) (*http.Response, error) {
 		}
 		require.NoError(m.t, json.Unmarshal(body, &answer))
 		if answer.Type != "" {
-			m.refuse(op, answer.Type)
+			m.refuse(op, answer.Type+aboutIndex(sent.Bytes()))
 		} else {
 			m.written(answer.Name)
 		}
 	}
 	return response, err
+}
+
+// aboutIndex tells of a request whether it was about a secret of the index.
+func aboutIndex(request []byte) string {
+	var in struct{ SecretID string }
+	_ = json.Unmarshal(request, &in) // a batch has none
+	_, name, _ := strings.Cut(in.SecretID, ":secret:")
+	if isIndex(cmp.Or(name, in.SecretID)) {
+		return " of the index"
+	}
+	return ""
 }
 
 // admit counts a request and says whether it is within the rates.
@@ -127,7 +144,10 @@ func (r *region) admit(op string) (latency time.Duration, admitted bool) {
 	}
 	rate := rates[op]
 	r.inSecond[rate.of]++
-	return time.Duration(10+r.random.IntN(40)) * time.Millisecond, !r.rated || r.inSecond[rate.of] <= rate.limit
+	if !r.quick {
+		latency = time.Duration(10+r.random.IntN(40)) * time.Millisecond
+	}
+	return latency, !r.rated || r.inSecond[rate.of] <= rate.limit
 }
 
 func (r *region) refuse(op, code string) {
@@ -142,22 +162,30 @@ func (r *region) written(name string) {
 	r.versions++
 	if isIndex(name) {
 		r.indexed[name] = append(r.indexed[name], time.Now())
-		r.allWrites++
 	}
 }
 
 func isIndex(name string) bool {
-	return name == "oauthstore/index" || strings.HasPrefix(name, "oauthstore/page_")
+	return strings.HasPrefix(name, "oauthstore/index") || strings.HasPrefix(name, "oauthstore/page_")
 }
 
-// pages are the names of the secrets of the index that are there, and how many there have been.
-func (r *region) pages() (now []string, ever int) {
+// indexSecrets returns the names of the secrets of the index, and how many there have ever been.
+func (r *region) indexSecrets() (now []string, ever int) {
 	for _, s := range r.srv.Secrets() {
 		if isIndex(s.Name) && s.DeletionDate.IsZero() {
 			now = append(now, s.Name)
 		}
 	}
 	return now, len(r.indexed)
+}
+
+// indexWrites are all writes to the index.
+func (r *region) indexWrites() int {
+	sum := 0
+	for _, writes := range r.indexed {
+		sum += len(writes)
+	}
+	return sum
 }
 
 // busiest is the most writes to one secret of the index in any 24 hours.
@@ -192,13 +220,13 @@ func (r *region) total() int {
 	return sum
 }
 
-// report logs what it cost, and per how many of what.
-func (r *region) report(what string, n int, of string) {
+// report logs what n things, each of which is one, have cost.
+func (r *region) report(what string, n int, one string) {
 	r.t.Helper()
-	now, ever := r.pages()
-	r.t.Logf("%s: index secrets %d (of %d ever made), %d writes to them, at most %d to one in 24 h", what, len(now), ever, r.allWrites, r.busiest())
+	now, ever := r.indexSecrets()
+	r.t.Logf("%s: index secrets %d (of %d ever made), %d writes to them, at most %d to one in 24 h", what, len(now), ever, r.indexWrites(), r.busiest())
 	r.t.Logf("%s: requests %s, together %d, %.2f for each %s; refused: %s", what, counts(r.calls), r.total(),
-		float64(r.total())/float64(n), of, counts(r.refused))
+		float64(r.total())/float64(n), one, counts(r.refused))
 }
 
 func counts(of map[string]int) string {
@@ -218,11 +246,13 @@ type errand struct {
 	do    func(s *Store) error
 }
 
-// run lets each of the stores do its errands, one after the other, and returns the errors.
+// run lets each of the stores do its errands, one after the other, and returns the errors. It logs how long they
+// took, with answers that take 10 to 50 ms.
 func (r *region) run(stores []*Store, errands [][]errand) []error {
 	begin := time.Now()
 	var mu sync.Mutex
 	var errs []error
+	var took []time.Duration
 	var wg sync.WaitGroup
 	for i, s := range stores {
 		mine := errands[i]
@@ -230,15 +260,21 @@ func (r *region) run(stores []*Store, errands [][]errand) []error {
 		wg.Go(func() {
 			for _, e := range mine {
 				time.Sleep(time.Until(begin.Add(e.after)))
-				if err := e.do(s); err != nil {
-					mu.Lock()
-					errs = append(errs, fmt.Errorf("after %v: %w", time.Since(begin), err))
-					mu.Unlock()
+				start := time.Now()
+				err := e.do(s)
+				mu.Lock()
+				took = append(took, time.Since(start))
+				if err != nil {
+					errs = append(errs, fmt.Errorf("after %v: %w", e.after, err))
 				}
+				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
+	slices.Sort(took)
+	r.t.Logf("of %d calls, half took less than %v, 99 of 100 less than %v, all less than %v", len(took),
+		took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
 	return errs
 }
 

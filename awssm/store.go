@@ -66,7 +66,7 @@ var (
 // New returns a store that uses client, a *secretsmanager.Client. It checks the options and does no
 // I/O; its error names the option.
 func New(client Client, opts ...Option) (*Store, error) {
-	c := config{prefix: "oauthstore", codec: codec.JSON{}, timeout: engine.DefaultTimeout}
+	c := config{prefix: "oauthstore", codec: codec.JSON{}, timeout: engine.DefaultTimeout, quota: maxVersions}
 	for _, o := range opts {
 		o(&c)
 	}
@@ -74,7 +74,9 @@ func New(client Client, opts ...Option) (*Store, error) {
 		return nil, err
 	}
 	d := &driver{client: client, config: c, prefix: c.fullPrefix()}
-	return &Store{engine: engine.New(d, c.codec, c.timeout)}, nil
+	s := &Store{engine: engine.New(d, c.codec, c.timeout)}
+	s.engine.SpaceAccessTokens(c.spacing)
+	return s, nil
 }
 
 // FindToken implements [oauthstore.TokenStore]. By id, or by user name where the store made the id,

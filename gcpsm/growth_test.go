@@ -7,5 +7,5 @@ import (
 )
 
 func TestGrowth(t *testing.T) {
-	enginetest.RunGrowth(t, newBackend(t), enginetest.Growth{Find: 1, Refresh: 3, Insert: 5, Delete: 5, Batch: 1})
+	enginetest.RunGrowth(t, newBackend(t), enginetest.Growth{Find: 1, Refresh: 3, Insert: 5, Delete: 5, Page: 2, Batch: 1})
 }

@@ -36,7 +36,7 @@ func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
 		if err != nil || next == nil {
 			return cur, -1, err
 		}
-		stamp(next, cur)
+		stamp(next, cur, s.quota())
 		mine = append(mine, next.WriteID)
 		var rev Rev
 		if rev, failure = s.put(ctx, name, cur.rev, *next, tidy); failure == nil {
@@ -84,14 +84,19 @@ func refused(failure error) bool {
 	return failure == nil
 }
 
-// stamp makes next the successor of cur.
-func stamp(next *Record, cur state) {
+// stamp makes next the successor of cur, where the service has the quota.
+func stamp(next *Record, cur state, q quota) {
 	next.WriteID = newNonce()
 	next.Base = cur.rev
 	next.Earlier = nil
 	if cur.rec.WriteID != "" {
 		earlier := append([]string{cur.rec.WriteID}, cur.rec.Earlier...)
 		next.Earlier = earlier[:min(len(earlier), maxEarlier)]
+	}
+	now := time.Now()
+	next.Writes = cur.rec.Writes.add(q, now)
+	if !q.none() || !cur.rec.Written.IsZero() {
+		next.Written = now
 	}
 }
 

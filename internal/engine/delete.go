@@ -106,7 +106,7 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (claim
 		tombstone := cur.rec
 		if mine == "" || cur.rec.WriteID != mine {
 			tombstone.Deleted, tombstone.Document = true, nil
-			stamp(&tombstone, cur)
+			stamp(&tombstone, cur, s.quota())
 			mine = tombstone.WriteID
 		}
 		failure := s.remove(ctx, name, cur.rev, tombstone)
@@ -152,7 +152,7 @@ func (s *Store) spare(ctx context.Context, name string, was state, tombstone Rec
 		return
 	}
 	back := was.rec
-	stamp(&back, now)
+	stamp(&back, now, s.quota())
 	_, _ = s.put(ctx, name, now.rev, back, 0)
 }
 

@@ -87,6 +87,15 @@ func newEntry(t *oauthstore.OAuthToken) entry {
 
 func timestamp(t time.Time) string { return strconv.FormatInt(t.Unix(), 36) }
 
+// parseTimestamp returns the zero time for what is no timestamp.
+func parseTimestamp(s string) time.Time {
+	seconds, err := strconv.ParseInt(s, 36, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
 // elapsed is how long ago t was, by the clock of the day too: a function that was frozen between two calls
 // has a monotonic clock that stood still.
 func elapsed(t time.Time) time.Duration {
@@ -100,11 +109,11 @@ func (e entry) pending() bool { return e.age() < grace }
 func (e entry) age() time.Duration { return age(e.At) }
 
 func age(timestamp string) time.Duration {
-	at, err := strconv.ParseInt(timestamp, 36, 64)
-	if err != nil {
+	at := parseTimestamp(timestamp)
+	if at.IsZero() {
 		return 0
 	}
-	return time.Since(time.Unix(at, 0))
+	return time.Since(at)
 }
 
 // ids returns the ids of the entries, each once.

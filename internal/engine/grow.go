@@ -171,7 +171,7 @@ func (s *Store) makePages(ctx context.Context, pages []*page) error {
 			return &next, nil
 		})
 		if err == nil {
-			p.state = after
+			p.state, p.node.writes = after, after.rec.Writes
 		}
 		return err
 	})

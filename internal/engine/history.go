@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +40,12 @@ func (q quota) spent(writes int) bool { return !q.none() && writes >= q.writes*8
 // quiet reports whether so many writes leave room for many more.
 func (q quota) quiet(writes int) bool { return q.none() || writes <= q.writes/4 }
 
+// reserved is the writes of a token's record after which those that are left are kept for more than access tokens.
+// A service that counts over a short time only is waited for.
+func (q quota) reserved(writes int) bool {
+	return !q.none() && q.per >= time.Hour && writes >= q.writes*75/100
+}
+
 // quota is the one of the service.
 func (s *Store) quota() quota {
 	l := s.driver.Limits()
@@ -70,7 +75,7 @@ func (h history) recent(q quota, now time.Time) history {
 // add returns the history with one more write. A clock that is behind does not take the lead back.
 func (h history) add(q quota, now time.Time) history {
 	if q.none() {
-		return nil
+		return h // that of others
 	}
 	at := q.slot(now)
 	h = h.recent(q, now)
@@ -80,6 +85,16 @@ func (h history) add(q quota, now time.Time) history {
 		return append(h[:n-1:n-1], last)
 	}
 	return append(h[:len(h):len(h)], tally{at, 1})
+}
+
+// until is when the first write that counts does not count any more.
+func (h history) until(q quota, now time.Time) time.Duration {
+	h = h.recent(q, now)
+	if len(h) == 0 {
+		return 0
+	}
+	end := time.Unix(0, (h[0].slot+slots+1)*int64(q.per/slots))
+	return end.Sub(now)
 }
 
 // span is how much time there is between the first write that counts and now, at least a slot.
@@ -126,16 +141,17 @@ func (h history) String() string {
 	return strings.Join(words, " ")
 }
 
-func parseHistory(text string) (history, error) {
+// parseHistory takes what is no history for none: it only helps to be careful.
+func parseHistory(text string) history {
 	var h history
 	for _, word := range strings.Fields(text) {
 		slot, count, _ := strings.Cut(word, ":")
 		n, err1 := strconv.ParseInt(slot, 36, 64)
 		c, err2 := strconv.Atoi(count)
 		if err := cmp.Or(err1, err2); err != nil || c < 0 || len(h) > 0 && n <= h[len(h)-1].slot {
-			return nil, fmt.Errorf("%q is no count of writes", word)
+			return nil
 		}
 		h = append(h, tally{n, c})
 	}
-	return h, nil
+	return h
 }

@@ -121,7 +121,7 @@ func (c call) content() string {
 	for _, e := range n.entries {
 		fmt.Fprintf(&b, " %s:%.8s/%s/%s", e.Nonce, e.ID, e.User, e.Client)
 	}
-	return fmt.Sprintf("sealed %v, retired %v, written %v:%s", n.sealed, n.retired, n.writes, b.String())
+	return fmt.Sprintf("sealed %v, retired %v, written %v:%s", n.sealed, n.retired, c.rec.Writes, b.String())
 }
 
 // show is what callers see of a token.
@@ -557,7 +557,7 @@ func (m *memory) overwrite(t testing.TB, name string, d codec.Document) {
 	}
 	next := rec
 	next.Document = d
-	stamp(&next, state{rec, rev})
+	stamp(&next, state{rec, rev}, quota{m.limits.Writes, m.limits.Per})
 	if _, err := m.write(name, rev, next); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ type node struct {
 	// retired are pages that were taken out below this node, and are perhaps not deleted yet.
 	retired []string
 
-	writes    history // to this secret
+	writes    history // to this secret, as its header says
 	inherited history // a page's share of what was written to those whose place it took
 	made      string  // of a page: when, as in an entry
 
@@ -103,7 +103,6 @@ const (
 	pagesField     = "pages"
 	sealedField    = "sealed"
 	retiredField   = "retired"
-	writesField    = "writes"
 	inheritedField = "inherited_writes"
 	madeField      = "made"
 )
@@ -125,6 +124,7 @@ func (s *Store) decodeNode(name string, r Record) (*node, error) {
 	if reason != "" {
 		return nil, &oauthstore.CorruptRecordError{Secret: secret, Reason: reason}
 	}
+	n.writes = r.Writes
 	return n, nil
 }
 
@@ -134,8 +134,8 @@ func parseNode(d codec.Document) (n *node, wrong string) {
 		return nil, err.Error()
 	}
 	n = &node{rest: maps.Clone(d)}
-	var texts [5]string
-	for i, name := range []string{sealedField, retiredField, writesField, inheritedField, madeField} {
+	var texts [4]string
+	for i, name := range []string{sealedField, retiredField, inheritedField, madeField} {
 		var err error
 		if texts[i], err = d.Get(name); err != nil {
 			return nil, err.Error()
@@ -144,13 +144,7 @@ func parseNode(d codec.Document) (n *node, wrong string) {
 	}
 	delete(n.rest, entriesField)
 	delete(n.rest, pagesField)
-	n.sealed, n.retired, n.made = texts[0] != "", strings.Fields(texts[1]), texts[4]
-	var err1, err2 error
-	n.writes, err1 = parseHistory(texts[2])
-	n.inherited, err2 = parseHistory(texts[3])
-	if err := cmp.Or(err1, err2); err != nil {
-		return nil, err.Error()
-	}
+	n.sealed, n.retired, n.inherited, n.made = texts[0] != "", strings.Fields(texts[1]), parseHistory(texts[2]), texts[3]
 	if raw, ok := d[pagesField]; ok {
 		if d[entriesField] != nil {
 			return nil, "both entries and pages"
@@ -179,7 +173,7 @@ func ordered(pages []pointer) bool {
 	return len(pages) > 0
 }
 
-// encodeNode returns the record that makes n what the secret holds, in place of cur. It counts this write.
+// encodeNode returns the record that makes n what the secret holds, in place of cur.
 func (s *Store) encodeNode(name string, cur Record, n *node) (*Record, error) {
 	q, now := s.quota(), time.Now()
 	d := make(codec.Document, len(n.rest)+7)
@@ -199,7 +193,6 @@ func (s *Store) encodeNode(name string, cur Record, n *node) (*Record, error) {
 	}
 	set(sealedField, mark(n.sealed))
 	set(retiredField, strings.Join(n.retired, " "))
-	set(writesField, n.writes.add(q, now).String())
 	set(inheritedField, n.inherited.recent(q, now).String())
 	set(madeField, n.made)
 	codec.SetFormat(d)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
@@ -21,6 +22,10 @@ type Record struct {
 	Claims      []string // nonces of the index entries that this record has stood behind, newest first
 	Siblings    bool     // other records may have the same user name
 	Deleted     bool     // a tombstone: the record was deleted, its older versions perhaps not yet
+	Writes      history  // to this secret, where the service counts them
+
+	// Written is when the record was last written, zero where the service does not count writes.
+	Written time.Time
 
 	Document codec.Document // nil in a tombstone and where there is no record
 }
@@ -51,11 +56,13 @@ const (
 	claimsField      = "claims"
 	siblingsField    = "siblings"
 	deletedField     = "deleted"
+	writesField      = "writes"
+	writtenField     = "written"
 )
 
 // Marshal returns what a driver stores for r: header and document, side by side.
 func Marshal(r Record) codec.Document {
-	d := make(codec.Document, len(r.Document)+7)
+	d := make(codec.Document, len(r.Document)+9)
 	maps.Copy(d, r.Document)
 	if !r.Live() {
 		codec.SetFormat(d)
@@ -72,6 +79,10 @@ func Marshal(r Record) codec.Document {
 	set(claimsField, strings.Join(r.Claims, " "))
 	set(siblingsField, mark(r.Siblings))
 	set(deletedField, mark(r.Deleted))
+	set(writesField, r.Writes.String())
+	if !r.Written.IsZero() {
+		set(writtenField, timestamp(r.Written))
+	}
 	return d
 }
 
@@ -100,6 +111,8 @@ func Unmarshal(secret string, d codec.Document) (Record, error) {
 	r.Claims = strings.Fields(take(claimsField))
 	r.Siblings = take(siblingsField) != ""
 	r.Deleted = take(deletedField) != ""
+	r.Writes = parseHistory(take(writesField))
+	r.Written = parseTimestamp(take(writtenField))
 	if errs != nil {
 		return Record{}, &oauthstore.CorruptRecordError{Secret: secret, Reason: errs.Error()}
 	}

@@ -127,7 +127,7 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found, insert bool) (*
 		return nil, err
 	case try < 0:
 		u.withdraw(ctx, "")
-		return u.unchanged.Found(nil), nil
+		return u.answer, nil
 	default:
 		u.withdraw(ctx, u.tries[try].claim)
 		u.drop(ctx, u.tries[try].claim)
@@ -142,9 +142,9 @@ type updating struct {
 	id, name string
 	insert   bool // the caller would insert too, and so change a record that has taken another's place
 
-	unchanged *oauthstore.Record // where there is nothing to write
-	tries     []updateTry
-	claims    []*claim // made for the user names and client ids that the tries give the record
+	answer *oauthstore.OAuthToken // where there is nothing to write
+	tries  []updateTry
+	claims []*claim // made for the user names and client ids that the tries give the record
 }
 
 // updateTry is what was to be written once, and the nonce of the claim that it stands behind, if any.
@@ -169,8 +169,17 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 	}
 	merged, changed := f.record.Merge(token)
 	if !changed {
-		u.unchanged = merged
+		u.answer = merged.Found(nil)
 		return nil, nil
+	}
+	if renews(&f.record.Token, &merged.Token) {
+		switch skip, err := u.store.spares(f); {
+		case err != nil:
+			return nil, err
+		case skip:
+			u.answer = f.record.Found(&merged.Token) // what was not stored counts as set in the next save
+			return nil, nil
+		}
 	}
 	next := cur.rec
 	nonce, err := u.rename(ctx, f, &merged.Token, &next)

@@ -25,6 +25,7 @@ type Store struct {
 	driver  Driver
 	codec   codec.Codec
 	timeout time.Duration
+	spacing time.Duration // see SpaceAccessTokens
 	locks   locks
 	index   tree
 	queues  queues
@@ -34,6 +35,11 @@ type Store struct {
 func New(d Driver, c codec.Codec, timeout time.Duration) *Store {
 	return &Store{driver: d, codec: c, timeout: timeout}
 }
+
+// SpaceAccessTokens lets a save that changes nothing but the access token, and what comes with one, write nothing
+// where the record was written less than d ago, or as often lately as the service allows for such saves. Before the
+// first call.
+func (s *Store) SpaceAccessTokens(d time.Duration) { s.spacing = d }
 
 // state is what a secret holds at a revision.
 type state struct {
