@@ -46,7 +46,7 @@ func (c *claim) make(ctx context.Context) error {
 			return c.change(ctx, entries, within)
 		})
 		if errors.Is(err, errApart) {
-			if c.apart, err = s.userEntries(ctx, c.entry.User, fresh); err != nil {
+			if c.apart, err = s.userEntries(ctx, c.entry.User); err != nil {
 				return err
 			}
 			c.sawThem = true

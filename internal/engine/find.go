@@ -177,15 +177,21 @@ func (l *lookup) mayHaveToken(e entry) bool {
 		e.Refresh != "" && e.Refresh == hint(l.token.RefreshToken)
 }
 
-// byIndex reads the records whose entries fit and returns the one that matches. The cached index will
-// do for the best of hits, and in a save for a miss.
+// byIndex reads the records whose entries fit and returns the one that matches. The remembered index will do for
+// the best of hits, and in a save for a miss.
 func (l *lookup) byIndex(ctx context.Context, fits func(entry) bool) (*found, error) {
-	f, err := l.byEntries(ctx, recent, fits)
-	switch {
-	case err != nil, f == nil && l.forSave && l.findsOut(), f != nil && l.best(f):
-		return f, err
+	if entries, ok := l.recall(); ok {
+		f, err := l.byEntries(ctx, entries, fits)
+		switch {
+		case err != nil, f == nil && l.forSave && l.findsOut(), f != nil && l.best(f):
+			return f, err
+		}
 	}
-	return l.byEntries(ctx, fresh, fits)
+	entries, err := l.entries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.byEntries(ctx, entries, fits)
 }
 
 // findsOut reports whether the write of a new entry finds out what the remembered index lacks: it sees one leaf,
@@ -198,15 +204,23 @@ func (l *lookup) findsOut() bool {
 	return l.whole
 }
 
-// entries returns those among which the record has to be.
-func (l *lookup) entries(ctx context.Context, how freshness) ([]entry, error) {
+// recall returns the entries among which the record has to be, if they are remembered.
+func (l *lookup) recall() ([]entry, bool) {
 	if l.token.UserName != "" {
-		return l.store.userEntries(ctx, l.token.UserName, how)
+		return l.store.index.recallUser(l.token.UserName)
 	}
-	return l.store.allEntries(ctx, how)
+	return l.store.index.recallAll()
 }
 
-// best reports whether no record that the cached index lacks can be a better match than f.
+// entries reads the entries among which the record has to be.
+func (l *lookup) entries(ctx context.Context) ([]entry, error) {
+	if l.token.UserName != "" {
+		return l.store.userEntries(ctx, l.token.UserName)
+	}
+	return l.store.allEntries(ctx, fresh)
+}
+
+// best reports whether no record that the remembered index lacks can be a better match than f.
 func (l *lookup) best(f *found) bool {
 	if oauthstore.RuleFor(l.token) == oauthstore.RuleUserName {
 		return l.sure(f)
@@ -214,13 +228,9 @@ func (l *lookup) best(f *found) bool {
 	return l.settles(f)
 }
 
-func (l *lookup) byEntries(ctx context.Context, how freshness, fits func(entry) bool) (*found, error) {
-	entries, err := l.entries(ctx, how)
-	if err != nil {
-		return nil, err
-	}
+func (l *lookup) byEntries(ctx context.Context, entries []entry, fits func(entry) bool) (*found, error) {
 	fitting := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return !fits(e) })
-	err = l.loadAll(ctx, ids(fitting))
+	err := l.loadAll(ctx, ids(fitting))
 	match := l.match()
 	if isCorrupt(err) && oauthstore.RuleFor(l.token) != oauthstore.RuleUserName && (match != nil || l.forSave) {
 		l.passOver(fitting)

@@ -48,9 +48,9 @@ var mutations = []struct{ rule, file, text, instead string }{
 	// What is remembered.
 	{"a sealed leaf is believed only by way of a fresh read", "tree.go", "r.node.sealed && how < anew:", "false:"},
 	{"an older node does not replace a newer one", "tree.go", "case st.rec.WriteID == \"\" || !slices.Contains(r.state.rec.Earlier, st.rec.WriteID):", "default:"},
-	{"GetTokens reads the index", "store.go", "entries, err := s.allEntries(ctx, fresh)", "entries, err := s.allEntries(ctx, recent)"},
-	{"DeleteTokens misses nothing", "delete.go", "entries, err := s.allEntries(ctx, newest)", "entries, err := s.allEntries(ctx, recent)"},
-	{"a miss is not believed without a read", "find.go", "return l.byEntries(ctx, fresh, fits)", "return l.byEntries(ctx, recent, fits)"},
+	{"GetTokens reads the index", "store.go", "entries, err := s.allEntries(ctx, fresh)", "entries, ok := s.index.recallAll()\n\tvar err error\n\tif !ok {\n\t\tentries, err = s.allEntries(ctx, fresh)\n\t}"},
+	{"DeleteTokens misses nothing", "delete.go", "entries, err := s.allEntries(ctx, newest)", "entries, ok := s.index.recallAll()\n\tvar err error\n\tif !ok {\n\t\tentries, err = s.allEntries(ctx, newest)\n\t}"},
+	{"a miss is not believed without a read", "find.go", "case err != nil, f == nil && l.forSave && l.findsOut(), f != nil && l.best(f):", "default:"},
 	{"entries are removed where they are", "save.go", "at = within\n", "at = everywhere\n"},
 
 	// The tree.

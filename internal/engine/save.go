@@ -331,7 +331,7 @@ func (s *Store) tellLate(ctx context.Context, c *claim, took time.Duration) {
 	if took < maxRename || c.siblings || c.entry.User == "" {
 		return
 	}
-	if entries, err := s.userEntries(ctx, c.entry.User, fresh); err == nil && slices.ContainsFunc(entries, c.isSibling) {
+	if entries, err := s.userEntries(ctx, c.entry.User); err == nil && slices.ContainsFunc(entries, c.isSibling) {
 		_, _ = s.flag(ctx, c.entry.ID)
 	}
 }
@@ -350,7 +350,7 @@ func (l *lookup) vacancy(ctx context.Context) (*found, error) {
 	if err != nil || l.match() == nil {
 		return f, err
 	}
-	if _, err := l.entries(ctx, fresh); err != nil {
+	if _, err := l.entries(ctx); err != nil {
 		return nil, err
 	}
 	return nil, errAgain

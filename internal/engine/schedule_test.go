@@ -149,7 +149,7 @@ func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 	s.m.listLag = time.Duration(s.rng.IntN(2)) * 5 * time.Minute
 	s.m.limits.Page = []int{0, 600, 900, 1200}[s.rng.IntN(4)]
 	if s.rng.IntN(3) == 0 {
-		s.m.limits.Writes, s.m.limits.Per = 8, 24*time.Hour
+		s.m.limits.Writes, s.m.limits.Per = 8, 59*time.Minute // so short that access tokens are stored all the same
 	}
 	for i := range s.rng.IntN(10) {
 		save(t, s.m.store(), oauthstore.OAuthToken{UserName: fmt.Sprint("filler", i), RefreshToken: "r"})

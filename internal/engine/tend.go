@@ -22,12 +22,12 @@ func (s *Store) tend(ctx context.Context, w *written) {
 		if n.sealed {
 			s.lift(ctx, l.place, l.above)
 		}
-	case s.crowded(n) && (!s.crowded(w.before) || s.turn(n, 4)):
+	case s.crowded(l.remembered) && (!s.crowded(w.before) || s.turn(n, 4)):
 		s.divideLeaf(ctx, l)
 	case len(l.above) > 1 && s.turn(n, 8):
 		parent := len(l.above) - 1
 		s.lift(ctx, l.above[parent], l.above[:parent])
-	case len(l.above) > 0 && s.lonely(n) && s.turn(n, 8):
+	case len(l.above) > 0 && s.lonely(l.remembered) && s.turn(n, 8):
 		s.joinNear(ctx, l)
 	}
 }
@@ -39,24 +39,15 @@ func (s *Store) turn(n *node, in int) bool {
 }
 
 // crowded reports whether the leaf is to be divided before it is full, or worn.
-func (s *Store) crowded(n *node) bool {
+func (s *Store) crowded(r remembered) bool {
 	q := s.quota()
-	return q.used(n.writes.count(q, time.Now())) || s.bytes(n) > s.room()*crowded/100
+	return q.used(r.node.writes.count(q, time.Now())) || size(&r.state.rec) > s.room()*crowded/100
 }
 
 // lonely reports whether the leaf may be joined with others.
-func (s *Store) lonely(n *node) bool {
+func (s *Store) lonely(r remembered) bool {
 	q := s.quota()
-	return s.bytes(n) <= s.room()*nearEmpty/100 && q.quiet(n.load(q, time.Now()))
-}
-
-// bytes is the size of the node as a document.
-func (s *Store) bytes(n *node) int {
-	r, err := s.encodeNode(indexName, Record{}, n)
-	if err != nil {
-		return 0
-	}
-	return size(r)
+	return size(&r.state.rec) <= s.room()*nearEmpty/100 && q.quiet(r.node.load(q, time.Now()))
 }
 
 // divideLeaf divides a leaf that is crowded, and puts its pages where it was.
@@ -112,19 +103,19 @@ type joining struct {
 }
 
 func (s *Store) newJoin(first remembered) *joining {
-	return &joining{s, s.bytes(first.node), first.node.load(s.quota(), time.Now())}
+	return &joining{s, size(&first.state.rec), first.node.load(s.quota(), time.Now())}
 }
 
 // add reports whether the page can be one of them.
 func (j *joining) add(ctx context.Context, name string) bool {
 	r, err := j.store.node(ctx, name, fresh)
-	return err == nil && r.state.rec.Live() && j.takes(r.node)
+	return err == nil && r.state.rec.Live() && j.takes(r)
 }
 
-func (j *joining) takes(n *node) bool {
+func (j *joining) takes(r remembered) bool {
 	s, q := j.store, j.store.quota()
-	bytes, load := j.bytes+s.bytes(n), j.load+n.load(q, time.Now())
-	if n.inner() || bytes > s.room()*halfEmpty/100 || !q.quiet(load) {
+	bytes, load := j.bytes+size(&r.state.rec), j.load+r.node.load(q, time.Now())
+	if r.node.inner() || bytes > s.room()*halfEmpty/100 || !q.quiet(load) {
 		return false
 	}
 	j.bytes, j.load = bytes, load
@@ -231,9 +222,9 @@ func (s *Store) compactOnce(ctx context.Context, root *node) bool {
 				did = true
 			}
 			switch {
-			case !ok || !r.state.rec.Live() || r.node.inner() || !r.node.sealed && !s.lonely(r.node):
+			case !ok || !r.state.rec.Live() || r.node.inner() || !r.node.sealed && !s.lonely(r):
 				end()
-			case j != nil && j.takes(r.node):
+			case j != nil && j.takes(r):
 				run = append(run, at)
 			default:
 				end()

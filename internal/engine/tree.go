@@ -293,12 +293,12 @@ func entriesOf(entries []entry, user string) []entry {
 	return slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return e.User != user })
 }
 
-// userEntries returns the index's entries of a user.
-func (s *Store) userEntries(ctx context.Context, user string, how freshness) ([]entry, error) {
+// userEntries reads the index's entries of a user.
+func (s *Store) userEntries(ctx context.Context, user string) ([]entry, error) {
 	all := ofUser(user)
 	var entries []entry
 	for k := all.from; ; {
-		l, err := s.leafFor(ctx, k, how)
+		l, err := s.leafFor(ctx, k, fresh)
 		if err != nil {
 			return nil, err
 		}
@@ -309,13 +309,8 @@ func (s *Store) userEntries(ctx context.Context, user string, how freshness) ([]
 	}
 }
 
-// allEntries returns all of the index's entries.
+// allEntries reads all of the index's entries.
 func (s *Store) allEntries(ctx context.Context, how freshness) ([]entry, error) {
-	if how == recent {
-		if entries, ok := s.index.recallAll(); ok {
-			return entries, nil
-		}
-	}
 	var entries []entry
 	err := s.scan(ctx, how, func(l *leaf) error {
 		entries = append(entries, l.node.entries...)

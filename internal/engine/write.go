@@ -30,7 +30,7 @@ func (s *Store) writeAll(ctx context.Context, batch []*change) {
 // A written leaf is one as it was before a write and is after it.
 type written struct {
 	leaf   *leaf
-	before *node
+	before remembered
 }
 
 // writeBatch gives each change its outcome.
@@ -155,7 +155,7 @@ func (s *Store) writeLeaf(ctx context.Context, l *leaf, changes []*change) (*wri
 		fail(changes, err)
 		return nil, nil
 	}
-	return &written{&leaf{l.place, r, l.above}, tries[try].before}, nil
+	return &written{&leaf{l.place, r, l.above}, remembered{state: tries[try].cur, node: tries[try].before}}, nil
 }
 
 // openLeaf returns what a leaf holds that may be changed; errMoved is that it is no such leaf.
