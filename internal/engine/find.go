@@ -191,6 +191,11 @@ func (l *lookup) byIndex(ctx context.Context, fits func(entry) bool) (*found, er
 	if err != nil {
 		return nil, err
 	}
+	for _, e := range entries {
+		if f := l.loaded[e.ID]; f != nil && f.record == nil && !l.forSave && fits(e) {
+			delete(l.loaded, e.ID) // the record may have come between the two reads
+		}
+	}
 	return l.byEntries(ctx, entries, fits)
 }
 

@@ -212,21 +212,24 @@ func (r *repair) present(f *found, users map[oauthstore.OAuthToken]string) {
 // finish removes what is left of a token whose deletion stopped half-way.
 func (r *repair) finish(ctx context.Context, f *found) error {
 	r.report.Unfinished = append(r.report.Unfinished, f.id)
-	if r.opts.DryRun {
-		return nil
-	}
-	err := r.store.remove(ctx, f.name, f.state.rev, f.state.rec)
-	if errors.Is(err, ErrConflict) {
-		return nil // somebody else is at it
-	}
-	if err == nil {
-		for _, e := range r.entries[f.id] {
-			if claims(f.state.rec.Claims, e.Nonce) {
-				r.dead[e.Nonce] = true
-			}
+	if !r.opts.DryRun {
+		err := r.store.remove(ctx, f.name, f.state.rev, f.state.rec)
+		switch {
+		case errors.Is(err, ErrConflict):
+			return nil // somebody else is at it
+		case err != nil:
+			return err
 		}
 	}
-	return err
+	for _, e := range r.entries[f.id] {
+		switch {
+		case claims(f.state.rec.Claims, e.Nonce):
+			r.dead[e.Nonce] = true
+		case !e.pending():
+			r.bury(e)
+		}
+	}
+	return nil
 }
 
 // write adds the entries that are missing and removes those that are dead, a leaf at a time.
