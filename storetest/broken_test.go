@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ type broken struct {
 	delete    func(ctx context.Context, id string) error
 	get       func(ctx context.Context) ([]*token, error)
 	deleteAll func(ctx context.Context) error
+	tokens    func(ctx context.Context) iter.Seq2[*token, error]
 }
 
 func (b *broken) FindToken(ctx context.Context, partial *token) (*token, error) {
@@ -231,4 +233,4 @@ type fault struct {
 }
 
 // faults are all of them, one for each check at least.
-var faults = slices.Concat(valueFaults, nameFaults, findFaults, saveFaults, staleFaults, conflictFaults, idFaults, getFaults, deleteFaults, updateFaults, contextFaults, concurrentFaults)
+var faults = slices.Concat(valueFaults, nameFaults, findFaults, saveFaults, staleFaults, conflictFaults, idFaults, getFaults, deleteFaults, updateFaults, rangeFaults, contextFaults, concurrentFaults)

@@ -24,8 +24,9 @@ import (
 )
 
 // Run checks that the stores which newStore makes keep the contract of [oauthstore.TokenStore], and
-// that of [oauthstore.TokenUpdater] where they have its method. Each subtest asks for a store of its
-// own, which must be empty; some use it from several goroutines. Subtests run one after another.
+// those of [oauthstore.TokenUpdater] and [oauthstore.TokenRanger] where they have their methods. Each
+// subtest asks for a store of its own, which must be empty; some use it from several goroutines.
+// Subtests run one after another.
 //
 // A store may refuse an id of more than 100 bytes as too long, and may answer one of several callers
 // at once with [oauthstore.ErrUnavailable], who then tries again.
@@ -54,6 +55,7 @@ var suite = []struct {
 	{"Names", nameChecks},
 	{"Values", valueChecks},
 	{"Get", getChecks},
+	{"Range", rangeChecks},
 	{"Delete", deleteChecks},
 	{"Update", updateChecks},
 	{"Context", contextChecks},
@@ -81,6 +83,7 @@ type subject struct {
 	testingT
 	store   oauthstore.TokenStore
 	updater oauthstore.TokenUpdater // nil where the store has not this ability
+	ranger  oauthstore.TokenRanger  // so is this
 }
 
 func newSubject(t testingT, store oauthstore.TokenStore) *subject {
@@ -88,6 +91,7 @@ func newSubject(t testingT, store oauthstore.TokenStore) *subject {
 	if u, ok := store.(oauthstore.TokenUpdater); ok {
 		s.updater = &watchedUpdater{t: t, updater: u}
 	}
+	s.ranger, _ = store.(oauthstore.TokenRanger)
 	return s
 }
 
