@@ -26,6 +26,9 @@ func (d *driver) follow(ctx context.Context, name string, r rev, shown *sm.GetSe
 		if isNotFound(err) {
 			break
 		}
+		if isInvalidRequest(err) && saysDeleted(err) { // since the read by name
+			return engine.Record{}, notThere, nil
+		}
 		if err != nil {
 			return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
 		}

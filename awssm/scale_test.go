@@ -18,7 +18,7 @@ import (
 
 var (
 	scale = flag.Int("scale", 250, "how many users TestScale has")
-	year  = flag.Bool("year", false, "let TestScale_hourlyRefreshes run for a year")
+	hours = flag.Int("hours", 5, "how long TestScale_hourlyRefreshes goes on; a year has 8760")
 )
 
 // enrol has new users saved by the stores.
@@ -176,10 +176,6 @@ func TestScale_hourlyRefreshes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const users, processes, hoursOfYear = 500, 4, 365 * 24
-		hours := 5
-		if *year {
-			hours = hoursOfYear
-		}
 		r := newRegion(t)
 		r.quick, r.rated = true, false // the users come all at once
 		stores := r.stores(processes)
@@ -193,7 +189,7 @@ func TestScale_hourlyRefreshes(t *testing.T) {
 		var wg sync.WaitGroup
 		for p, s := range stores {
 			wg.Go(func() {
-				for i := p; i < users*hours; i += processes {
+				for i := p; i < users**hours; i += processes {
 					after := time.Duration(i-p) * (time.Hour / users)
 					time.Sleep(time.Until(begin.Add(after)))
 					if err := s.SaveToken(t.Context(), refreshed(userName(i%users))); err != nil {
@@ -208,7 +204,7 @@ func TestScale_hourlyRefreshes(t *testing.T) {
 		}
 		wg.Wait()
 
-		refreshes := users * hours
+		refreshes := users * *hours
 		require.Equal(t, map[string]int{"GetSecretValue": refreshes, "PutSecretValue": refreshes}, r.calls)
 		require.Empty(t, r.refused)
 		require.Equal(t, made+refreshes, r.versions)
@@ -217,11 +213,11 @@ func TestScale_hourlyRefreshes(t *testing.T) {
 		for _, s := range secrets {
 			kept += len(s.Versions)
 		}
-		storage := float64(len(secrets)) * perSecret * float64(hours) / hoursOfYear
-		calls := float64(r.total()) / 1000 * perThousand
-		t.Logf("%d users refreshed each hour for %d hours: %d versions made, %d kept, of %d secrets", users, hours, refreshes, kept, len(secrets))
+		storage := float64(len(secrets)) * perSecret
+		calls := float64(r.total()) / 1000 * perThousand * hoursOfYear / float64(*hours)
+		t.Logf("%d users refreshed each hour for %d hours: %d versions made, %d kept, of %d secrets", users, *hours, refreshes, kept, len(secrets))
 		t.Logf("requests: %s, together %d", counts(r.calls), r.total())
-		t.Logf("dollars: %.2f for storage, %.2f for calls, together %.2f", storage, calls, storage+calls)
+		t.Logf("dollars in a year: %.2f for storage, %.2f for calls, together %.2f", storage, calls, storage+calls)
 	})
 }
 

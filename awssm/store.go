@@ -19,18 +19,17 @@
 //
 // # Limits
 //
-// A token's document and the index must each fit in 65,536 bytes: the index holds some hundreds of
-// tokens. Secrets Manager keeps all versions of the last 24 hours and refuses a write when there are
-// about 100: so one token can be saved about 100 times a day, and about 100 new users and logouts
-// together fit in a day. Beyond that a save is [oauthstore.ErrThrottled]. The service says of itself
-// that all its operations are eventually consistent: a read shortly after another process's write may
+// A token's document must fit in 65,536 bytes. Secrets Manager keeps all versions of the last 24 hours and refuses a
+// write when there are about 100: so one token can be saved about 100 times a day, and the last of these are kept for
+// more than new access tokens: see [WithVersionQuota]. The index is divided in time among several secrets: it has no
+// limit. The service says of itself that all its operations are eventually consistent: a read shortly after another process's write may
 // show the older state, which no write is based on unnoticed.
 //
 // # Permissions
 //
 // On arn:aws:secretsmanager:REGION:ACCOUNT:secret:PREFIX/*: GetSecretValue to read; PutSecretValue and
 // CreateSecret to save; DeleteSecret to delete; BatchGetSecretValue on * for GetTokens (without it
-// tokens are read one by one). DescribeSecret and RestoreSecret are for saving a token whose secret waits
+// tokens are read one by one), ListSecrets on * for Repair. DescribeSecret and RestoreSecret are for saving a token whose secret waits
 // in a recovery window: without them that save is [oauthstore.ErrAccessDenied]. DescribeSecret is also for
 // saving to a secret that was made without a value (else [oauthstore.ErrAccessDenied]) and to one whose
 // AWSCURRENT was moved back to an older version (else [oauthstore.ErrUnavailable]). A save right after a
@@ -93,7 +92,8 @@ func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuth
 
 // SaveToken implements [oauthstore.TokenStore]. For a record that exists it costs one GetSecretValue
 // and one PutSecretValue, or only the first where nothing changes. A new one costs a GetSecretValue, a
-// PutSecretValue of the index and a CreateSecret.
+// PutSecretValue of the index and a CreateSecret. One in some 60 new ones also divides a page of the index, which
+// costs a CreateSecret for each new page, two PutSecretValue and a DeleteSecret.
 func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
 	return s.engine.SaveToken(ctx, token)
 }
@@ -111,13 +111,14 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 }
 
 // GetTokens implements [oauthstore.TokenStore]. It costs one GetSecretValue for the index and a
-// BatchGetSecretValue for every 20 tokens.
+// BatchGetSecretValue for every 20 tokens; where the index has pages, one GetSecretValue more, and a
+// BatchGetSecretValue for every 20 of them.
 func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
 	return s.engine.GetTokens(ctx)
 }
 
 // DeleteTokens implements [oauthstore.TokenStore]. For each token it costs a GetSecretValue and a
-// DeleteSecret, and the index is read and written once.
+// DeleteSecret, and the index is read and written once, each of its pages too.
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	return s.engine.DeleteTokens(ctx)
 }

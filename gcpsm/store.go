@@ -37,16 +37,16 @@
 //
 // # Limits
 //
-// A token's document and the index must each fit in 65,536 bytes: the index holds some hundreds of
-// tokens. Google takes about two writes a second to a secret (80 to a regional one): that many new
-// tokens and deletes in a second. Beyond that a call is [oauthstore.ErrThrottled].
+// A token's document must fit in 65,536 bytes. Google takes about two writes a second to a secret (80 to a regional
+// one); beyond that a call is [oauthstore.ErrThrottled]. The index is divided in time among several secrets: it has
+// no limit, but that Google takes about 600 writes a minute in a project.
 //
 // # Permissions
 //
 // secretmanager.versions.access to read. To save also secretmanager.secrets.create,
 // secretmanager.versions.add, secretmanager.versions.destroy and secretmanager.versions.list, which
 // finds what others have left behind. The same to delete. With a version_destroy_ttl reading a deleted token
-// takes secretmanager.versions.list too.
+// takes secretmanager.versions.list too. Repair needs secretmanager.secrets.list on the project.
 package gcpsm
 
 import (
@@ -101,7 +101,8 @@ func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuth
 // SaveToken implements [oauthstore.TokenStore]. For a record that exists it costs one
 // AccessSecretVersion, one AddSecretVersion and one DestroySecretVersion, or only the first where
 // nothing changes. A new one costs an AccessSecretVersion, an AddSecretVersion and one or two
-// DestroySecretVersion of the index, a CreateSecret and an AddSecretVersion.
+// DestroySecretVersion of the index, a CreateSecret and an AddSecretVersion. One in some hundred new ones also divides a
+// page of the index, which costs a CreateSecret and an AddSecretVersion for each new page, and a few calls more.
 func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
 	return s.engine.SaveToken(ctx, token)
 }
@@ -119,14 +120,15 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	return s.engine.DeleteToken(ctx, id)
 }
 
-// GetTokens implements [oauthstore.TokenStore]. It costs one AccessSecretVersion for the index and one
-// for each token, 16 at a time.
+// GetTokens implements [oauthstore.TokenStore]. It costs one AccessSecretVersion for the index, one for each page of
+// it, of which there are some from a few hundred tokens on, and one for each token, 16 at a time.
 func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
 	return s.engine.GetTokens(ctx)
 }
 
 // DeleteTokens implements [oauthstore.TokenStore]. For each token it costs what DeleteToken does. The index
-// costs three AccessSecretVersion, since its newest version has to be found by number, and is written once.
+// costs three AccessSecretVersion, since its newest version has to be found by number, and is written once; so is
+// each of its pages.
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	return s.engine.DeleteTokens(ctx)
 }

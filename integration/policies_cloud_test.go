@@ -75,9 +75,9 @@ func TestAWSPolicies_allowWhatTheyAreForAndNothingElse(t *testing.T) {
 	may := map[string][][]step{
 		reader: {finds, {findsNothing}},
 		writer: {finds, {findsNothing}, saves, {savesAgain}},
-		admin:  {finds, {findsNothing}, saves, {savesAgain}, deletes},
+		admin:  {finds, {findsNothing}, saves, {savesAgain}, repairs, deletes},
 	}
-	mayNot := map[string][][]step{reader: {saves, deletes}, writer: {deletes}}
+	mayNot := map[string][][]step{reader: {saves, repairs, deletes}, writer: {repairs, deletes}}
 	for user := range may {
 		t.Run(user, func(t *testing.T) {
 			srv := awssmtest.NewServer(awssmtest.WithDeletionDelay(0))
@@ -130,7 +130,7 @@ func TestGooglePolicies_allowWhatTheyAreForAndNothingElse(t *testing.T) {
 		"DisableSecretVersion": "secretmanager.versions.disable",
 		"DestroySecretVersion": "secretmanager.versions.destroy",
 	}
-	mayNot := map[string][][]step{reader: {saves, deletes}}
+	mayNot := map[string][][]step{reader: {saves, repairs, deletes}, writer: {repairs}}
 	for user, may := range duties {
 		t.Run(user, func(t *testing.T) {
 			srv := gcpsmtest.NewServer()

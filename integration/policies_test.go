@@ -19,7 +19,7 @@ import (
 const (
 	reader = "reader" // finds and lists
 	writer = "writer" // also saves
-	admin  = "admin"  // also deletes
+	admin  = "admin"  // also deletes and repairs
 )
 
 func readPolicy(t *testing.T, service, file string) string {
@@ -87,8 +87,15 @@ var deletes = []step{
 	{"delete all", func(s oauthstore.TokenStore) error { return s.DeleteTokens(ctx) }},
 }
 
+var repairs = []step{
+	{"repair", func(s oauthstore.TokenStore) error {
+		_, err := s.(oauthstore.Repairer).Repair(ctx, oauthstore.RepairOptions{})
+		return err
+	}},
+}
+
 // duties are what each of them is there for.
-var duties = map[string][][]step{reader: {finds}, writer: {finds, saves}, admin: {finds, saves, deletes}}
+var duties = map[string][][]step{reader: {finds}, writer: {finds, saves}, admin: {finds, saves, repairs, deletes}}
 
 // seed fills a store by somebody who may do everything.
 func seed(t *testing.T, s oauthstore.TokenStore) {
@@ -135,13 +142,13 @@ func allow(t *testing.T, user string, s, owner oauthstore.TokenStore) {
 	switch user {
 	case reader:
 		requirePermitted(t, s, finds)
-		requireDenied(t, s, owner, saves, deletes)
+		requireDenied(t, s, owner, saves, repairs, deletes)
 	case writer:
 		requirePermitted(t, s, finds)
-		requireDenied(t, s, owner, deletes)
+		requireDenied(t, s, owner, repairs, deletes)
 		requirePermitted(t, s, saves)
 	case admin:
-		requirePermitted(t, s, finds, saves, deletes)
+		requirePermitted(t, s, finds, saves, repairs, deletes)
 	}
 }
 

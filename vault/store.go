@@ -26,15 +26,15 @@
 //
 // # Limits
 //
-// A token's document and the index must each fit in 512 KiB, what Consul stores: some thousands of
-// tokens.
+// A token's document must fit in 512 KiB, what Consul stores. The index is divided in time among several secrets: it
+// has no limit.
 //
 // # Permissions
 //
 // On MOUNT/data/PREFIX/*: read to find, and update to save. On MOUNT/metadata/PREFIX/*: create and update to
 // make new secrets, so that superseded credentials do not stay in older versions, and for custom metadata; see
 // [WithMaxVersions]. On MOUNT/destroy/PREFIX/*: update to delete, for which update on data is needed too. A
-// delete that is denied leaves the token as it was.
+// delete that is denied leaves the token as it was. On MOUNT/metadata/PREFIX: list for Repair.
 //
 // # Operation
 //
@@ -98,7 +98,8 @@ func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuth
 
 // SaveToken implements [oauthstore.TokenStore]. For a record that exists it costs one read and one
 // write, or only the first where nothing changes. A new one costs a read, a write of the index, one of
-// the metadata and one of the secret.
+// the metadata and one of the secret. One in some hundred new ones also divides a page of the index, which costs two
+// writes for each new page, three others, and a destroy.
 func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
 	return s.engine.SaveToken(ctx, token)
 }
@@ -114,14 +115,14 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	return s.engine.DeleteToken(ctx, id)
 }
 
-// GetTokens implements [oauthstore.TokenStore]. It costs one read for the index and one for each token,
-// 16 at a time.
+// GetTokens implements [oauthstore.TokenStore]. It costs one read for the index, one for each page of it, of which
+// there are some from a few hundred tokens on, and one for each token, 16 at a time.
 func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
 	return s.engine.GetTokens(ctx)
 }
 
 // DeleteTokens implements [oauthstore.TokenStore]. For each token it costs what DeleteToken does, and
-// the index is read and written once.
+// the index is read and written once, each of its pages too.
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	return s.engine.DeleteTokens(ctx)
 }

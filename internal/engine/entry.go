@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -50,16 +51,26 @@ type known entry
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (e *entry) UnmarshalJSON(b []byte) error {
-	if err := json.Unmarshal(b, (*known)(e)); err != nil {
-		return err
-	}
 	if err := json.Unmarshal(b, &e.rest); err != nil {
 		return err
 	}
-	for _, name := range entryFields {
-		delete(e.rest, name)
+	for name, value := range e.fields() {
+		if raw, ok := e.rest[name]; ok {
+			if err := json.Unmarshal(raw, value); err != nil {
+				return err
+			}
+			delete(e.rest, name)
+		}
 	}
 	return nil
+}
+
+// fields yields the known fields with their names in the document.
+func (e *entry) fields() iter.Seq2[string, *string] {
+	return func(yield func(string, *string) bool) {
+		_ = yield("id", &e.ID) && yield("u", &e.User) && yield("c", &e.Client) && yield("n", &e.Nonce) && yield("t", &e.At) &&
+			yield("g", &e.Grant) && yield("r", &e.Refresh) && yield("a", &e.Access) && yield("i", &e.Of)
+	}
 }
 
 // MarshalJSON implements json.Marshaler.
@@ -74,8 +85,6 @@ func (e entry) MarshalJSON() ([]byte, error) {
 	}
 	return json.Marshal(all)
 }
-
-var entryFields = []string{"id", "u", "c", "n", "t", "g", "r", "a", "i"}
 
 func newEntry(t *oauthstore.OAuthToken) entry {
 	return entry{

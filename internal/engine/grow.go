@@ -64,7 +64,7 @@ func (s *Store) divide(at place, n *node, bytes int) (*layout, error) {
 // How many pages take the place of one because it is written often: a page costs as much as a token.
 const (
 	mostPages     = 16
-	tokensPerPage = 16
+	tokensPerPage = 32
 )
 
 // pagesFor is how many pages the entries of n need: so many that they are half empty, and that at the rate at
@@ -259,11 +259,15 @@ func (s *Store) seal(ctx context.Context, name string, fits func(*node) bool) (*
 
 // relink lets the parent point to by instead of the pages with the names, which are sealed, and deletes those.
 func (s *Store) relink(ctx context.Context, parent place, names []string, by []pointer, retired []string) error {
-	return s.changeInner(ctx, parent, func(n *node) bool {
+	err := s.changeInner(ctx, parent, func(n *node) bool {
 		n.pages = replace(n.pages, names, by)
 		n.retired = slices.Concat(n.retired, retired, names)
 		return n.pages != nil
 	})
+	if err == nil {
+		s.bury(ctx, names)
+	}
+	return err
 }
 
 // relinkTo is relink with a page that was made for it.
@@ -278,8 +282,8 @@ func (s *Store) relinkTo(ctx context.Context, parent place, names []string, p *p
 	}
 }
 
-// changeInner changes an inner node, if change says so, and deletes what it has retired. It is errMoved where
-// change says no, or the node is none that can be changed.
+// changeInner changes an inner node, if change says so. It is errMoved where change says no, or the node is none that
+// can be changed.
 func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bool) error {
 	cur, err := s.node(ctx, at.name, recent)
 	if err != nil {
@@ -300,10 +304,7 @@ func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bo
 		s.index.forget(at.name) // whatever it is
 		return err
 	}
-	r, err := s.keepNode(at.name, after)
-	if err == nil {
-		s.bury(ctx, r.node.retired)
-	}
+	_, err = s.keepNode(at.name, after)
 	return err
 }
 

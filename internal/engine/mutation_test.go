@@ -59,7 +59,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"a sealed inner node is not changed", "grow.go", "if !n.inner() || n.sealed || !change(n) {", "if !n.inner() || !change(n) {"},
 	{"a node is sealed before it is taken out", "grow.go", "\t\tn.sealed = true\n", ""},
 	{"pages are made before they are led to", "grow.go", "if err := s.makePages(ctx, l.pages); err != nil {\n\t\ts.drop(ctx, l.pages)\n\t\treturn nil, err\n\t}\n", "defer func() { _ = s.makePages(ctx, l.pages) }()\n"},
-	{"a page is deleted after it was taken out", "grow.go", "return s.changeInner(ctx, parent, func(n *node) bool {\n\t\tn.pages = replace(n.pages, names, by)", "s.bury(ctx, names)\n\treturn s.changeInner(ctx, parent, func(n *node) bool {\n\t\tn.pages = replace(n.pages, names, by)"},
+	{"a page is deleted after it was taken out", "grow.go", "err := s.changeInner(ctx, parent, func(n *node) bool {\n\t\tn.pages = replace(n.pages, names, by)", "s.bury(ctx, names)\n\terr := s.changeInner(ctx, parent, func(n *node) bool {\n\t\tn.pages = replace(n.pages, names, by)"},
 	{"pages that may be led to stay", "grow.go", "if errors.As(err, &u) {\n\t\treturn\n\t}\n\tn, err", "n, err"},
 	{"leaves are joined as they were when they were sealed", "tend.go", "entries = append(entries, n.entries...)", "if r, ok := s.index.recall(run[i].name); ok { entries = append(entries, r.node.entries[:len(r.node.entries)/2]...) }"},
 	{"a node takes its pages back only if they are all that it has", "tend.go", "if len(n.pages) != len(names) || replace(n.pages, names, []pointer{{}}) == nil {", "if false {"},

@@ -16,27 +16,26 @@ func (s *Store) tend(ctx context.Context, w *written) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	l, n := w.leaf, w.leaf.node
-	s.bury(ctx, n.retired)
+	if oneIn(16) {
+		s.bury(ctx, n.retired) // which whoever has retired them may not have done
+	}
 	switch {
 	case n.inner():
 		if n.sealed {
 			s.lift(ctx, l.place, l.above)
 		}
-	case s.crowded(l.remembered) && (!s.crowded(w.before) || s.turn(n, 4)):
+	case s.crowded(l.remembered) && (!s.crowded(w.before) || oneIn(4)):
 		s.divideLeaf(ctx, l)
-	case len(l.above) > 1 && s.turn(n, 8):
+	case len(l.above) > 1 && oneIn(8):
 		parent := len(l.above) - 1
 		s.lift(ctx, l.above[parent], l.above[:parent])
-	case len(l.above) > 0 && s.lonely(l.remembered) && s.turn(n, 8):
+	case len(l.above) > 0 && s.lonely(l.remembered) && (len(n.entries) == 0 || oneIn(8)):
 		s.joinNear(ctx, l)
 	}
 }
 
-// turn picks one write in so many.
-func (s *Store) turn(n *node, in int) bool {
-	q := s.quota()
-	return (len(n.entries)+n.writes.count(q, time.Now()))%in == 0
-}
+// oneIn picks one write in so many.
+func oneIn(many time.Duration) bool { return someOf(many) == 0 }
 
 // crowded reports whether the leaf is to be divided before it is full, or worn.
 func (s *Store) crowded(r remembered) bool {
@@ -148,7 +147,7 @@ func (s *Store) join(ctx context.Context, parent place, run []place) {
 		names = append(names, run[i].name)
 	}
 	if whole {
-		_ = s.changeInner(ctx, parent, func(n *node) bool {
+		err := s.changeInner(ctx, parent, func(n *node) bool {
 			if len(n.pages) != len(names) || replace(n.pages, names, []pointer{{}}) == nil {
 				return false
 			}
@@ -157,6 +156,9 @@ func (s *Store) join(ctx context.Context, parent place, run []place) {
 			n.inherited = n.inherited.plus(inherited)
 			return true
 		})
+		if err == nil {
+			s.bury(ctx, names)
+		}
 		return
 	}
 	c, err := s.newPage(parent.name, entries, inherited)

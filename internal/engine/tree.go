@@ -131,8 +131,8 @@ const (
 // leafFor returns the leaf for k.
 func (s *Store) leafFor(ctx context.Context, k key, how freshness) (*leaf, error) {
 	l, err := s.walk(ctx, k, how)
-	for p, missing := s.patience(), 0; errors.Is(err, errMoved); {
-		before := l.name
+	missing := l.name
+	for p := s.patience(); errors.Is(err, errMoved); {
 		// What was remembered of the way is old, or the index has changed while it was read, or the service
 		// lags behind.
 		pause := time.Duration(0)
@@ -142,30 +142,21 @@ func (s *Store) leafFor(ctx context.Context, k key, how freshness) (*leaf, error
 			how = max(how, sure)
 			pause = p.take(ErrConflict)
 		}
-		if pause == giveUp {
+		switch {
+		case pause == giveUp && missing != "":
+			return nil, &missingPage{l.place, l.above, s.driver.FullName(missing)}
+		case pause == giveUp:
 			return nil, fmt.Errorf("%w: the index keeps changing", oauthstore.ErrUnavailable)
 		}
 		if err := wait(ctx, pause); err != nil {
 			return nil, err
 		}
-		if l, err = s.walk(ctx, k, how); !errors.Is(err, errMoved) {
-			break
-		}
-		if missing++; l.name != before {
-			missing = 0
-		}
-		if missing > maxMissing {
-			return nil, &missingPage{l.place, l.above, s.driver.FullName(l.name)}
+		if l, err = s.walk(ctx, k, how); l == nil || l.name != missing {
+			missing = "" // and not the same page all the time
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return l, err
 }
-
-// maxMissing is how often a page that is led to is looked for again, where a service lags behind.
-const maxMissing = 8
 
 // A missingPage is one that the index leads to and that is not there: somebody has deleted it by hand.
 type missingPage struct {
@@ -182,13 +173,13 @@ func (m *missingPage) Unwrap() error {
 	return &oauthstore.CorruptRecordError{Secret: m.secret, Reason: "this page of the index is not there; Repair makes it anew"}
 }
 
-// walk goes down from the root, once. With errMoved it returns how far it has come.
+// walk goes down from the root, once. With an error it returns how far it has come.
 func (s *Store) walk(ctx context.Context, k key, how freshness) (*leaf, error) {
 	l := &leaf{place: place{indexName, everywhere}}
 	for {
 		r, err := s.node(ctx, l.name, how)
 		if err != nil {
-			return nil, err
+			return l, err
 		}
 		l.remembered = r
 		switch {

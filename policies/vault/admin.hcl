@@ -6,9 +6,9 @@ path "secret/data/oauthstore/*" {
 
 # A new secret is made by its metadata: it keeps one version, so that superseded credentials do not stay.
 # "update" is for one whose first save died after that. With WithMaxVersions(0) and without custom metadata this
-# is not needed, and "create" on the data is.
+# is not needed, and "create" on the data is. "list" is for Repair.
 path "secret/metadata/oauthstore/*" {
-  capabilities = ["create", "update"]
+  capabilities = ["create", "update", "list"]
 }
 
 path "secret/destroy/oauthstore/*" {
