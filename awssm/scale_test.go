@@ -130,7 +130,6 @@ func TestScale_usersLeave(t *testing.T) {
 }
 
 func TestScale_fewUsersAreLeftWithFewPages(t *testing.T) {
-	t.Skip("pages that are seldom written to are not joined")
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const left = 10

@@ -84,7 +84,10 @@ func (s *Store) joinNear(ctx context.Context, l *leaf) {
 	if i < 0 {
 		return
 	}
-	j := s.newJoin(l.remembered)
+	j := s.newJoin()
+	if !j.takes(l.remembered) {
+		return
+	}
 	first, last := i, i+1
 	for first > 0 && j.add(ctx, all[first-1].name) {
 		first--
@@ -101,9 +104,7 @@ type joining struct {
 	bytes, load int
 }
 
-func (s *Store) newJoin(first remembered) *joining {
-	return &joining{s, size(&first.state.rec), first.node.load(s.quota(), time.Now())}
-}
+func (s *Store) newJoin() *joining { return &joining{store: s} }
 
 // add reports whether the page can be one of them.
 func (j *joining) add(ctx context.Context, name string) bool {
@@ -191,7 +192,7 @@ func (s *Store) sealAll(ctx context.Context, run []place) ([]*node, error) {
 	return sealed, err
 }
 
-// compact joins all leaves that are lonely.
+// compact joins all leaves that fit in one page together and are written little.
 func (s *Store) compact(ctx context.Context) {
 	for range 3 { // what was below another page is now beside it
 		root, err := s.node(ctx, indexName, anew)
@@ -224,13 +225,15 @@ func (s *Store) compactOnce(ctx context.Context, root *node) bool {
 				did = true
 			}
 			switch {
-			case !ok || !r.state.rec.Live() || r.node.inner() || !r.node.sealed && !s.lonely(r):
+			case !ok || !r.state.rec.Live() || r.node.inner():
 				end()
 			case j != nil && j.takes(r):
 				run = append(run, at)
 			default:
 				end()
-				run, j = []place{at}, s.newJoin(r)
+				if j = s.newJoin(); j.takes(r) {
+					run = []place{at}
+				}
 			}
 		}
 	}

@@ -218,11 +218,16 @@ func (s *Store) keepNode(name string, st state) (remembered, error) {
 	if err != nil {
 		return remembered{}, err
 	}
+	return s.remember(name, st, n), nil
+}
+
+// remember is keepNode for a node that is decoded already.
+func (s *Store) remember(name string, st state, n *node) remembered {
 	if name != indexName && !st.rec.Live() {
 		s.index.forget(name)
-		return remembered{st, n, time.Now()}, nil
+		return remembered{st, n, time.Now()}
 	}
-	return s.index.keep(name, st, n), nil
+	return s.index.keep(name, st, n)
 }
 
 // recallLeaf returns the leaf for k, as far as the way to it is remembered, and reports whether it was seen
@@ -332,13 +337,41 @@ func (s *Store) scanFrom(ctx context.Context, k key, how freshness, yield func(*
 		if err != nil {
 			return err
 		}
-		next := append([]*leaf{l}, s.ahead(ctx, l, how)...)
-		for _, l := range next {
-			if err := yield(l); err != nil {
+		if err := yield(l); err != nil {
+			return err
+		}
+		k = l.span.to
+		next := s.after(l)
+		read := s.readNodes(ctx, next, how)
+		for _, at := range next {
+			r, ok := read[at.name]
+			if ok && r.state.rec.Live() && !r.node.inner() && !r.node.sealed {
+				err = yield(&leaf{place: at, remembered: r, above: l.above})
+			} else {
+				err = s.scanSpan(ctx, at.span, how, yield)
+			}
+			if err != nil {
 				return err
 			}
+			k = at.span.to
 		}
-		if k = next[len(next)-1].span.to; k == "" {
+		if k == "" {
+			return nil
+		}
+	}
+}
+
+// scanSpan calls yield for every leaf in the span, one after the other.
+func (s *Store) scanSpan(ctx context.Context, in span, how freshness, yield func(*leaf) error) error {
+	for k := in.from; ; {
+		l, err := s.leafFor(ctx, k, how)
+		if err != nil {
+			return err
+		}
+		if err := yield(l); err != nil {
+			return err
+		}
+		if k = l.span.to; k == "" || in.to != "" && k >= in.to {
 			return nil
 		}
 	}
@@ -347,9 +380,8 @@ func (s *Store) scanFrom(ctx context.Context, k key, how freshness, yield func(*
 // readAhead is how many leaves scan reads at a time.
 const readAhead = 32
 
-// ahead returns the leaves that follow l without a gap, as far as they are where its parent has them. It fails
-// in nothing: whoever goes on from there finds out.
-func (s *Store) ahead(ctx context.Context, l *leaf, how freshness) []*leaf {
+// after returns the places that follow l where its parent, as it is remembered, has them.
+func (s *Store) after(l *leaf) []place {
 	if len(l.above) == 0 {
 		return nil
 	}
@@ -363,18 +395,8 @@ func (s *Store) ahead(ctx context.Context, l *leaf, how freshness) []*leaf {
 	if i < 0 {
 		return nil
 	}
-	places := all[i+1:]
-	places = places[:min(len(places), readAhead)]
-	read := s.readNodes(ctx, places, how)
-	var leaves []*leaf
-	for _, p := range places {
-		r, ok := read[p.name]
-		if !ok || r.node.inner() || r.node.sealed || !r.state.rec.Live() {
-			break
-		}
-		leaves = append(leaves, &leaf{place: p, remembered: r, above: l.above})
-	}
-	return leaves
+	rest := all[i+1:]
+	return rest[:min(len(rest), readAhead)]
 }
 
 // readNodes reads the nodes at the places, as far as they can be read.

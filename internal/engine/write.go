@@ -160,14 +160,12 @@ func (s *Store) writeLeaf(ctx context.Context, l *leaf, changes []*change) (*wri
 
 // openLeaf returns what a leaf holds that may be changed; errMoved is that it is no such leaf.
 func (s *Store) openLeaf(name string, cur state) (*node, error) {
-	// Remembered also where nothing is written: whoever starts over then starts from here.
-	if _, err := s.keepNode(name, cur); err != nil {
-		return nil, err
-	}
 	n, err := s.decodeNode(name, cur.rec)
 	if err != nil {
 		return nil, err
 	}
+	// Remembered also where nothing is written: whoever starts over then starts from here.
+	s.remember(name, cur, n)
 	if n.inner() || n.sealed || name != indexName && !cur.rec.Live() {
 		return nil, errMoved
 	}
