@@ -184,3 +184,28 @@ func ExampleOAuthToken_Detached() {
 	fmt.Println(moved.AccessToken)
 	// Output: newer
 }
+
+// One token that cannot be read does not keep the others from being handed out.
+func ExampleAllTokens() {
+	ctx := context.Background()
+	store := memory.New()
+	for _, user := range []string{"alice", "bob"} {
+		if err := store.SaveToken(ctx, &oauthstore.OAuthToken{ID: user, UserName: user, RefreshToken: "r"}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for token, err := range oauthstore.AllTokens(ctx, store) {
+		var one *oauthstore.TokenError
+		switch {
+		case errors.As(err, &one):
+			fmt.Println("could not read", one.ID)
+		case err != nil:
+			log.Fatal(err)
+		default:
+			fmt.Println(token.UserName)
+		}
+	}
+	// Output:
+	// alice
+	// bob
+}

@@ -134,3 +134,59 @@ func (g gcm) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	}
 	return g.Open(nil, ciphertext[:g.NonceSize()], ciphertext[g.NonceSize():], associatedData)
 }
+
+// Somebody has deleted a secret in the console. What is left of the token in the index is harmless, and a repair
+// removes it once it is a quarter of an hour old.
+func ExampleStore_Repair() {
+	srv := awssmtest.NewServer()
+	defer srv.Close()
+	ctx := context.Background()
+	store, err := awssm.New(srv.Client())
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := store.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", RefreshToken: "refresh-1"}); err != nil {
+		log.Fatal(err)
+	}
+	report, err := store.Repair(ctx, oauthstore.RepairOptions{
+		DryRun: true,
+		Progress: func(p oauthstore.RepairProgress) {
+			if p.Step == "read" {
+				fmt.Println("read", p.Done, "of", p.Total)
+			}
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(report, "- clean:", report.Clean())
+	// Output:
+	// read 0 of 1
+	// read 1 of 1
+	// 1 tokens: 0 were not listed, 0 lines were dead, 0 deletions unfinished, 0 pages wrong; 0 conflicts, 0 unreadable - clean: true
+}
+
+// A provider whose access tokens live for five minutes: not each of them is written.
+func ExampleWithAccessTokenSpacing() {
+	srv := awssmtest.NewServer()
+	defer srv.Close()
+	ctx := context.Background()
+	store, err := awssm.New(srv.Client(), awssm.WithAccessTokenSpacing(20*time.Minute))
+	if err != nil {
+		log.Fatal(err)
+	}
+	save := func(token *oauthstore.OAuthToken) {
+		token.ID = "alice"
+		if err := store.SaveToken(ctx, token); err != nil {
+			log.Fatal(err)
+		}
+	}
+	save(&oauthstore.OAuthToken{RefreshToken: "refresh-1", AccessToken: "access-1"})
+	save(&oauthstore.OAuthToken{AccessToken: "access-2"}) // five minutes later
+	fmt.Println("puts:", srv.Count("PutSecretValue"))
+	save(&oauthstore.OAuthToken{RefreshToken: "refresh-2", AccessToken: "access-3"}) // the refresh token was replaced
+	fmt.Println("puts:", srv.Count("PutSecretValue"))
+	// Output:
+	// puts: 0
+	// puts: 1
+}

@@ -205,3 +205,100 @@ func TestGrow_oneUserWithManyClients(t *testing.T) {
 		}
 	})
 }
+
+// firstVersion stores tokens and an index as the first version of this library did: no count of writes, no pages,
+// however large.
+func firstVersion(t testing.TB, m *memory, n int) (ids []string) {
+	t.Helper()
+	var entries []string
+	for i := range n {
+		id, nonce := fmt.Sprint("token", i), fmt.Sprint("nonce", i)
+		entries = append(entries, fmt.Sprintf(`{"id":%q,"u":"user%d","n":%q,"t":"s1a2b3","r":"abcdefgh"}`, id, i, nonce))
+		m.put1(t, tokenPrefix+id, fmt.Sprintf(`{"format":"1","id":%q,"user_name":"user%d","refresh_token":"refresh%d",`+
+			`"incarnation":%q,"claims":%q,"write_id":"w%d"}`, id, i, i, nonce, nonce, i))
+		ids = append(ids, id)
+	}
+	m.put1(t, indexName, `{"format":"1","incarnation":"i","write_id":"w","entries":[`+strings.Join(entries, ",")+`]}`)
+	return ids
+}
+
+// put1 makes text the first version of a secret.
+func (m *memory) put1(t testing.TB, name, text string) {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.born++
+	m.secrets[name] = &secret{birth: m.born, versions: [][]byte{[]byte(text)}, times: []time.Time{time.Now()}}
+	if _, _, err := m.newest(name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGrow_anIndexOfTheFirstVersionOpensAndGrows(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		ids := firstVersion(t, m, 600) // some 50 KB
+		m.limits.Page = 4000
+		m.limits.Writes, m.limits.Per = 100, 24*time.Hour
+		s := m.store()
+		save(t, s, oauthstore.OAuthToken{ID: ids[0], AccessToken: "refreshed"})
+		if pages := m.pages(t); len(pages) > 0 {
+			t.Errorf("got %d pages after a refresh, which writes no index", len(pages))
+		}
+		save(t, s, under("new", "another"))
+		save(t, s, oauthstore.OAuthToken{ID: ids[1], UserName: "renamed"})
+		remove(t, m.store(), ids[2])
+		m.wantEntries(t, ids[2], 0)
+		m.wantConsistent(t)
+		m.wantNoOrphans(t)
+		if pages := m.pages(t); len(pages) < 20 || len(pages) > 60 {
+			t.Errorf("got %d pages for 600 entries, want that they are half full", len(pages))
+		}
+		tokens, err := m.store().GetTokens(t.Context())
+		if err != nil || len(tokens) != 600 {
+			t.Errorf("GetTokens: got %d tokens and error %v, want 600", len(tokens), err)
+		}
+		if report := repaired(t, m); len(report.Unlisted)+len(report.Dead) > 0 {
+			t.Errorf("a repair reports %v", report)
+		}
+		if err := m.store().DeleteTokens(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		m.wantIDs(t)
+	})
+}
+
+// The names of users are in the pages as they are in the root: encrypted where the tokens are.
+func TestGrow_pagesAreEncrypted(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Page = 4000
+		s := New(m, encrypting(t), DefaultTimeout)
+		for i := range 100 {
+			save(t, s, oauthstore.OAuthToken{UserName: fmt.Sprint("someone", i), RefreshToken: "r"})
+		}
+		if pages := m.pagesByName(); len(pages) < 3 {
+			t.Errorf("got %d pages, want some", len(pages))
+		}
+		for name, sec := range m.secrets {
+			for _, version := range sec.versions {
+				if strings.Contains(string(version), "someone") {
+					t.Errorf("secret %s has a user name in clear", name)
+				}
+			}
+		}
+		tokens, err := New(m, encrypting(t), DefaultTimeout).GetTokens(t.Context())
+		if err != nil || len(tokens) != 100 {
+			t.Errorf("GetTokens: got %d tokens and error %v, want 100", len(tokens), err)
+		}
+	})
+}
+
+// pagesByName returns the names of the pages, whatever is in them.
+func (m *memory) pagesByName() (names []string) {
+	for name := range m.secrets {
+		if strings.HasPrefix(name, pagePrefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
