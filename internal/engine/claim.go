@@ -109,11 +109,30 @@ func (c *claim) change(ctx context.Context, entries []entry, within span) ([]ent
 			return nil, errUntold{e}
 		}
 	}
+	if err := c.sureOfVacancy(ctx, entries); err != nil {
+		return nil, err
+	}
 	entries = slices.DeleteFunc(entries, func(e entry) bool {
 		return e.Nonce == c.entry.Nonce || // from a try that came late
-			e.ID == c.entry.ID && (claims(c.drop, e.Nonce) || c.vacant && !e.pending())
+			e.ID == c.entry.ID && (claims(c.drop, e.Nonce) || c.dead(e))
 	})
 	return append(entries, c.entry), nil
+}
+
+// dead reports whether e is of an insert under the claim's id that came to nothing, if there is no record.
+func (c *claim) dead(e entry) bool { return c.vacant && e.ID == c.entry.ID && !e.pending() }
+
+// sureOfVacancy looks again whether there is no record, where entries are taken out for that: the read that has
+// shown none may have lagged behind.
+func (c *claim) sureOfVacancy(ctx context.Context, entries []entry) error {
+	if !slices.ContainsFunc(entries, c.dead) {
+		return nil
+	}
+	f, err := c.lookup.store.look(ctx, c.entry.ID)
+	if err == nil && f.record != nil {
+		err = errAgain
+	}
+	return err
 }
 
 // isTwin reports whether e is for the same record as the claim.

@@ -34,11 +34,12 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"a write is settled by its write id", "record.go", "if i := slices.Index(writes, id); i >= 0 {", "if i := slices.Index(writes, id); i > 1000 {"},
 	{"an insert that may have been stored starts over", "save.go", "case !refused(failure):\n\t\t\treturn nil, failedInsert{failure}\n", ""},
 	{"the entry of an insert that may have been stored stays", "save.go", "if !errors.As(err, &u) && (errors.Is(err, errAgain) || refused(err)) {", "if !errors.As(err, &u) || true {"},
-	{"a delete does not believe a read that lags behind", "delete.go", "case gone && (probed || missed || errors.Is(failure, ErrConflict)):", "case gone:"},
+	{"a delete does not believe a read that lags behind", "delete.go", "case gone && (probed || missed || errors.Is(failure, ErrConflict)):", "case gone && (probed || missed || true):"},
 	{"a delete that was denied leaves the token", "delete.go", "s.spare(ctx, name, cur, tombstone)\n", "\n"},
 	{"a deletion is withdrawn only where nobody has written since", "delete.go", "now.rec.WriteID != tombstone.WriteID ||", ""},
 
 	// One record for one user and client.
+	{"an entry is not taken out because of a read that lags behind", "claim.go", "if err := c.sureOfVacancy(ctx, entries); err != nil {", "if err := c.sureOfVacancy(ctx, nil); err != nil {"},
 	{"who claims a user looks at the claims of others", "claim.go", "if err := c.contest(ctx, e); err != nil {", "if err := c.contest(ctx, e); err != nil && false {"},
 	{"who claims a user has looked at all that might be it", "claim.go", "if c.overlooked(e) {", "if c.overlooked(e) && false {"},
 	{"the records of one user know of each other", "claim.go", "if c.isSibling(e) && !c.told[e.Nonce] {", "if false {"},
@@ -60,7 +61,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"a node is sealed before it is taken out", "grow.go", "\t\tn.sealed = true\n", ""},
 	{"pages are made before they are led to", "grow.go", "if err := s.makePages(ctx, l.pages); err != nil {\n\t\ts.drop(ctx, l.pages)\n\t\treturn nil, err\n\t}\n", "defer func() { _ = s.makePages(ctx, l.pages) }()\n"},
 	{"a page is deleted after it was taken out", "grow.go", "err := s.changeInner(ctx, parent, func(n *node) bool {\n\t\tn.pages = replace(n.pages, names, by)", "s.bury(ctx, names)\n\terr := s.changeInner(ctx, parent, func(n *node) bool {\n\t\tn.pages = replace(n.pages, names, by)"},
-	{"pages that may be led to stay", "grow.go", "if errors.As(err, &u) {\n\t\treturn\n\t}\n\tn, err", "n, err"},
+	{"pages that may be led to stay", "grow.go", "if errors.As(err, &u) {\n\t\treturn\n\t}\n\tn, err", "_ = errors.As(err, &u)\n\tn, err"},
 	{"leaves are joined as they were when they were sealed", "tend.go", "entries = append(entries, n.entries...)", "if r, ok := s.index.recall(run[i].name); ok { entries = append(entries, r.node.entries[:len(r.node.entries)/2]...) }"},
 	{"a node takes its pages back only if they are all that it has", "tend.go", "if len(n.pages) != len(names) || replace(n.pages, names, []pointer{{}}) == nil {", "if false {"},
 	{"a page takes over where the one before it began", "node.go", "by[0].From = pages[i].From", "by[0].From = pages[i].From + \"8\""},
@@ -68,7 +69,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	// Repair.
 	{"a repair does not believe a listing in what it lacks", "repair.go", "for id := range r.entries {\n\t\tall[id] = true\n\t}\n", ""},
 	{"a repair leaves young entries", "repair.go", "if !e.pending() {\n\t\t\tr.bury(e)", "if true {\n\t\t\tr.bury(e)"},
-	{"a repair leaves young pages", "repair.go", "st.rec.Live() && age(n.made) < grace:", "false:"},
+	{"a repair leaves young pages", "repair.go", "st.rec.Live() && age(n.made) < grace:", "st.rec.Live() && age(n.made) < 0:"},
 	{"a repair lists what is not listed under the nonce of the record", "repair.go", "e.Nonce = nonceOf(claimed[0])", "e.Nonce = \"another\""},
 }
 

@@ -20,9 +20,12 @@ func pick[T any](s *schedule, from []T) T { return from[s.rng.IntN(len(from))] }
 
 // operation returns one that the seed decides on. Its name makes its values unlike all others.
 func (s *schedule) operation(name string) *operation {
+	if s.pages {
+		return s.pageOperation(name)
+	}
 	user, client, id := pick(s, someUsers), pick(s, someClients), pick(s, someIDs)
 	full := oauthstore.OAuthToken{UserName: user, ClientID: client, RefreshToken: "r" + name, Scope: "s" + name}
-	switch n := s.rng.IntN(20); {
+	switch n := s.rng.IntN(23); {
 	case n < 5:
 		return saveOf("save", full, true)
 	case n < 8:
@@ -51,6 +54,43 @@ func (s *schedule) operation(name string) *operation {
 		}}
 	default:
 		return findOf(oauthstore.OAuthToken{UserName: user, ClientID: client})
+	}
+}
+
+// pageOperation is one of a store whose users come and go: the index is at work.
+func (s *schedule) pageOperation(name string) *operation {
+	user := fmt.Sprint("filler", s.rng.IntN(25))
+	full := oauthstore.OAuthToken{UserName: user, RefreshToken: "r" + name}
+	switch n := s.rng.IntN(20); {
+	case n < 5:
+		return saveOf("save", full, true)
+	case n < 8:
+		return deleteOf(oauthstore.DerivedID(user, ""))
+	case n < 10:
+		full.UserName, full.ClientID = "alice", fmt.Sprint("client", s.rng.IntN(10)) // who fills several pages
+		return saveOf("save", full, true)
+	case n < 11:
+		return findOf(oauthstore.OAuthToken{UserName: "alice"})
+	case n < 12:
+		return saveOf("rename", oauthstore.OAuthToken{ID: oauthstore.DerivedID(user, ""), UserName: pick(s, []string{"x", "y", "z"})}, true)
+	case n < 15:
+		return &operation{what: "GetTokens", do: func(ctx context.Context, o *operation) (err error) {
+			o.result, err = o.process.store.GetTokens(ctx)
+			return err
+		}}
+	case n < 18:
+		return &operation{what: "compact", repair: true, do: func(ctx context.Context, o *operation) error {
+			o.process.store.compact(ctx)
+			return ctx.Err()
+		}}
+	case n < 19:
+		return &operation{what: "Repair", repair: true, do: func(ctx context.Context, o *operation) error {
+			_, err := o.process.store.Repair(ctx, oauthstore.RepairOptions{})
+			return err
+		}}
+	default:
+		return &operation{what: "DeleteTokens", deletes: "*",
+			do: func(ctx context.Context, o *operation) error { return o.process.store.DeleteTokens(ctx) }}
 	}
 }
 

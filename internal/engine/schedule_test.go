@@ -35,12 +35,15 @@ func TestSchedules(t *testing.T) {
 		most = 1
 	}
 	for name, kind := range map[string]scheduleKind{
-		"when all goes well":                {},
-		"when calls fail and processes die": {faults: 3},
-		"when processes stand still":        {standstills: 2},
-		"when reads lag behind":             {stale: true},
-		"when clocks disagree":              {skew: maxSkew, standstills: 1},
-		"when all of that happens":          {faults: 3, standstills: 1, stale: true, skew: maxSkew},
+		"when all goes well":                                 {},
+		"when calls fail and processes die":                  {faults: 3},
+		"when processes stand still":                         {standstills: 2},
+		"when reads lag behind":                              {stale: true},
+		"when clocks disagree":                               {skew: maxSkew, standstills: 1},
+		"when all of that happens":                           {faults: 3, standstills: 1, stale: true, skew: maxSkew},
+		"when the index is divided and joined all the time":  {pages: true},
+		"when processes die that divide and join it":         {pages: true, faults: 3},
+		"when processes stand still that divide and join it": {pages: true, stale: true, faults: 2, standstills: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if *oneOnly && seen {
@@ -68,6 +71,7 @@ type scheduleKind struct {
 	faults      int // at most
 	standstills int // at most
 	stale       bool
+	pages       bool          // little else is done
 	skew        time.Duration // how far a process's clock may be from the service's
 }
 
@@ -90,6 +94,8 @@ type schedule struct {
 	parked []*parked
 	late   []*parked // calls that failed and may still take effect
 	faulty bool      // something has failed
+	failed int       // how many calls
+	frozen int       // calls that have taken effect and whose processes stand still
 
 	moments []moment // what was stored, at the beginning and after every step
 	times   []time.Time
@@ -151,7 +157,12 @@ func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 	if s.rng.IntN(3) == 0 {
 		s.m.limits.Writes, s.m.limits.Per = 8, 59*time.Minute // so short that access tokens are stored all the same
 	}
-	for i := range s.rng.IntN(10) {
+	fillers := s.rng.IntN(10)
+	if kind.pages {
+		fillers = 5 + s.rng.IntN(15)
+		s.m.limits.Page = []int{600, 900}[s.rng.IntN(2)]
+	}
+	for i := range fillers {
 		save(t, s.m.store(), oauthstore.OAuthToken{UserName: fmt.Sprint("filler", i), RefreshToken: "r"})
 		now, _, _ := s.m.content(t)
 		s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
@@ -249,8 +260,10 @@ func (s *schedule) next() {
 	switch {
 	case s.standstills > 0 && s.rng.IntN(30) == 0:
 		s.standstills--
-		s.faulty = true // calls that take longer than they may are given up
-		s.late = nil    // and do not come any more
+		s.faulty, s.failed = true, s.failed+1 // calls that take longer than they may are given up
+		s.late = nil                          // and do not come any more
+		s.sleep(grace + time.Second)
+	case len(s.parked) == 0 && s.frozen > 0:
 		s.sleep(grace + time.Second)
 	case len(s.parked) == 0 || s.rng.IntN(15) == 0:
 		s.sleep(longestPause) // all pauses end
@@ -291,7 +304,7 @@ func (s *schedule) letGo() {
 		return
 	}
 	s.faults--
-	s.faulty = true
+	s.faulty, s.failed = true, s.failed+1
 	s.fail(p)
 }
 
@@ -299,7 +312,18 @@ func (s *schedule) letGo() {
 func (s *schedule) fail(p *parked) {
 	exhausted := fmt.Errorf("%w: %w", oauthstore.ErrThrottled, ErrExhausted)
 	refusal := []error{oauthstore.ErrUnavailable, oauthstore.ErrThrottled, oauthstore.ErrAccessDenied, exhausted, errors.New("unknown")}
-	switch s.rng.IntN(5) {
+	switch s.rng.IntN(6) {
+	case 5:
+		s.say(p, "takes effect, and the PROCESS STANDS STILL")
+		s.frozen++
+		p.verdict <- func() error {
+			err := p.run()
+			time.Sleep(grace)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.frozen--
+			return err
+		}
 	case 0:
 		err := refusal[s.rng.IntN(len(refusal))]
 		s.say(p, fmt.Sprint("FAILS: ", err))
