@@ -73,8 +73,8 @@ var (
 	// ErrInvalidToken says that the argument cannot be used; the error is an [*InvalidTokenError].
 	ErrInvalidToken = errors.New("oauthstore: invalid token")
 
-	// ErrRecordTooLarge says that the token, or the list of all tokens, does not fit in one secret
-	// of the service.
+	// ErrRecordTooLarge says that the token, or a line of the list of all tokens, does not fit in one
+	// secret of the service.
 	ErrRecordTooLarge = errors.New("oauthstore: record too large")
 
 	// ErrAccessDenied says that credentials or permissions are missing: trying again cannot help.

@@ -332,6 +332,9 @@ func (s *Store) supersede(ctx context.Context, l *leaf, changes []*change) error
 // found by a repair.
 const maxRetired = 64
 
+// maxBuried is how many deleted pages a process remembers.
+const maxBuried = 1000
+
 // unburied returns the pages that are perhaps not deleted yet.
 func (t *tree) unburied(names []string) []string {
 	t.mu.Lock()
@@ -363,6 +366,9 @@ func (t *tree) markBuried(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.nodes, name)
+	if len(t.buried) >= maxBuried {
+		t.buried = nil // to look for one again costs a read
+	}
 	if t.buried == nil {
 		t.buried = make(map[string]bool)
 	}

@@ -61,7 +61,7 @@ func (s *schedule) operation(name string) *operation {
 func (s *schedule) pageOperation(name string) *operation {
 	user := fmt.Sprint("filler", s.rng.IntN(25))
 	full := oauthstore.OAuthToken{UserName: user, RefreshToken: "r" + name}
-	switch n := s.rng.IntN(20); {
+	switch n := s.rng.IntN(23); {
 	case n < 5:
 		return saveOf("save", full, true)
 	case n < 8:
@@ -70,20 +70,22 @@ func (s *schedule) pageOperation(name string) *operation {
 		full.UserName, full.ClientID = "alice", fmt.Sprint("client", s.rng.IntN(10)) // who fills several pages
 		return saveOf("save", full, true)
 	case n < 11:
-		return findOf(oauthstore.OAuthToken{UserName: "alice"})
-	case n < 12:
-		return saveOf("rename", oauthstore.OAuthToken{ID: oauthstore.DerivedID(user, ""), UserName: pick(s, []string{"x", "y", "z"})}, true)
+		return saveOf("save", oauthstore.OAuthToken{UserName: "alice", RefreshToken: "r" + name}, true)
+	case n < 14:
+		return findOf(oauthstore.OAuthToken{UserName: pick(s, []string{"alice", "x", "y", "z"})})
 	case n < 15:
+		return saveOf("rename", oauthstore.OAuthToken{ID: oauthstore.DerivedID(user, ""), UserName: pick(s, []string{"x", "y", "z"})}, true)
+	case n < 18:
 		return &operation{what: "GetTokens", do: func(ctx context.Context, o *operation) (err error) {
 			o.result, err = o.process.store.GetTokens(ctx)
 			return err
 		}}
-	case n < 18:
+	case n < 21:
 		return &operation{what: "compact", repair: true, do: func(ctx context.Context, o *operation) error {
 			o.process.store.compact(ctx)
 			return ctx.Err()
 		}}
-	case n < 19:
+	case n < 22:
 		return &operation{what: "Repair", repair: true, do: func(ctx context.Context, o *operation) error {
 			_, err := o.process.store.Repair(ctx, oauthstore.RepairOptions{})
 			return err

@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 300, "how many schedules of each kind TestSchedules runs")
+	schedules = flag.Int("schedules", 150, "how many schedules of each kind TestSchedules runs")
 	oneOnly   = flag.Bool("first-failure", false, "end TestSchedules with the first schedule that fails")
 	oneSeed   = flag.Uint64("schedule-seed", 0, "the seed of the one schedule to run, and to show")
 )
@@ -42,8 +42,8 @@ func TestSchedules(t *testing.T) {
 		"when clocks disagree":                               {skew: maxSkew, standstills: 1},
 		"when all of that happens":                           {faults: 3, standstills: 1, stale: true, skew: maxSkew},
 		"when the index is divided and joined all the time":  {pages: true},
-		"when processes die that divide and join it":         {pages: true, faults: 3},
-		"when processes stand still that divide and join it": {pages: true, stale: true, faults: 2, standstills: 1},
+		"when processes die that divide and join it":         {pages: true, faults: 5},
+		"when processes stand still that divide and join it": {pages: true, stale: true, faults: 4, standstills: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if *oneOnly && seen {
@@ -166,6 +166,13 @@ func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 		save(t, s.m.store(), oauthstore.OAuthToken{UserName: fmt.Sprint("filler", i), RefreshToken: "r"})
 		now, _, _ := s.m.content(t)
 		s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
+	}
+	if kind.pages && s.rng.IntN(2) == 0 {
+		for i := range 4 + s.rng.IntN(5) {
+			save(t, s.m.store(), oauthstore.OAuthToken{UserName: "alice", ClientID: fmt.Sprint("client", i), RefreshToken: "r"})
+			now, _, _ := s.m.content(t)
+			s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
+		}
 	}
 	time.Sleep(maxLag + time.Second)
 	s.m.around = s.park
@@ -312,7 +319,14 @@ func (s *schedule) letGo() {
 func (s *schedule) fail(p *parked) {
 	exhausted := fmt.Errorf("%w: %w", oauthstore.ErrThrottled, ErrExhausted)
 	refusal := []error{oauthstore.ErrUnavailable, oauthstore.ErrThrottled, oauthstore.ErrAccessDenied, exhausted, errors.New("unknown")}
-	switch s.rng.IntN(6) {
+	what := s.rng.IntN(6)
+	switch delete := p.call.op == del || p.call.op == bury; {
+	case p.call.op == destroy && s.rng.IntN(2) == 0:
+		what, refusal = 0, []error{oauthstore.ErrAccessDenied}
+	case delete && s.rng.IntN(2) == 0:
+		what, refusal = 0, []error{oauthstore.ErrThrottled}
+	}
+	switch what {
 	case 5:
 		s.say(p, "takes effect, and the PROCESS STANDS STILL")
 		s.frozen++
