@@ -155,7 +155,7 @@ func (r *repair) readTokens(ctx context.Context) error {
 func (r *repair) unreadable(id string, err error) {
 	r.report.Unreadable = append(r.report.Unreadable, &oauthstore.TokenError{ID: id, Err: err})
 	if len(r.entries[id]) == 0 && isCorrupt(err) {
-		r.add(entry{ID: id, Nonce: newNonce()})
+		r.add(entry{ID: id})
 	}
 }
 
@@ -191,22 +191,21 @@ func (r *repair) present(f *found, users map[oauthstore.OAuthToken]string) {
 	claimed := f.state.rec.Claims
 	stands := func(e entry) bool { return claims(claimed, e.Nonce) } // it stands behind e
 	e := newEntry(t)
-	listed := slices.ContainsFunc(r.entries[f.id], func(other entry) bool { return stands(other) && other.sameAs(e) })
-	for _, other := range r.entries[f.id] {
-		switch {
-		case stands(other), !listed && other.sameAs(e): // better than none
-			listed = listed || other.sameAs(e)
-		case !other.pending():
-			r.bury(other)
-		}
-	}
-	if listed {
-		return
-	}
+	e.Nonce = ""
 	if len(claimed) > 0 {
 		e.Nonce = nonceOf(claimed[0]) // which the record carries, so that its deletion finds the entry
 	}
-	r.add(e)
+	listed := false
+	for _, other := range r.entries[f.id] {
+		its := other.sameAs(e) && (stands(other) || e.Nonce == "")
+		listed = listed || its
+		if !its && !stands(other) && !other.pending() {
+			r.bury(other)
+		}
+	}
+	if !listed {
+		r.add(e)
+	}
 }
 
 // finish removes what is left of a token whose deletion stopped half-way.
@@ -272,7 +271,7 @@ func (r *repair) recheck(ctx context.Context) ([]key, error) {
 				return nil, err
 			}
 		}
-		if slices.ContainsFunc(l.node.entries, e.sameAs) {
+		if slices.ContainsFunc(l.node.entries, e.listedBy) {
 			r.report.Unlisted = slices.DeleteFunc(r.report.Unlisted, func(id string) bool { return id == e.ID })
 			continue
 		}
@@ -290,6 +289,11 @@ func (r *repair) recheck(ctx context.Context) ([]key, error) {
 	return slices.Compact(keys), nil
 }
 
+// listedBy reports whether other is the entry that is missing: with its nonce, or any where no record has one.
+func (e entry) listedBy(other entry) bool {
+	return other.sameAs(e) && (e.Nonce == "" || e.Nonce == other.Nonce)
+}
+
 // sameAs reports whether both say the same of one token.
 func (e entry) sameAs(other entry) bool {
 	return e.ID == other.ID && e.User == other.User && e.Client == other.Client
@@ -301,7 +305,8 @@ func (r *repair) change(entries []entry, within span) ([]entry, error) {
 	entries = slices.DeleteFunc(entries, func(e entry) bool { return r.dead[e.Nonce] })
 	changed := len(entries) != before
 	for _, e := range r.missing {
-		if within.contains(e.key()) && !slices.ContainsFunc(entries, e.sameAs) {
+		if within.contains(e.key()) && !slices.ContainsFunc(entries, e.listedBy) {
+			e.Nonce = cmp.Or(e.Nonce, newNonce())
 			entries, changed = append(entries, e), true
 		}
 	}

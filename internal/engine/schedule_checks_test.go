@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -316,6 +317,9 @@ func (s *schedule) checkRepair(ctx context.Context) {
 	s.t.Helper()
 	time.Sleep(grace + 2*s.skew)
 	before, _, _ := s.m.content(s.t)
+	if s.rng.IntN(2) == 0 {
+		s.loseEntry()
+	}
 	if _, err := s.m.store().Repair(ctx, oauthstore.RepairOptions{}); err != nil {
 		s.t.Errorf("afterwards: Repair: %v", err)
 	}
@@ -334,6 +338,25 @@ func (s *schedule) checkRepair(ctx context.Context) {
 	if err != nil || !report.Clean() {
 		s.t.Errorf("after Repair: got %v and error %v, want nothing to repair", report, err)
 	}
+}
+
+// loseEntry takes an entry out of the index, as people do by hand.
+func (s *schedule) loseEntry() {
+	s.t.Helper()
+	at := append([]string{indexName}, s.m.linked(s.t, place{indexName, everywhere})...)
+	name := at[s.rng.IntN(len(at))]
+	v := s.m.show(s.t, name)
+	if v == nil || len(v.node.entries) == 0 || v.node.sealed {
+		return
+	}
+	i := s.rng.IntN(len(v.node.entries))
+	list, err := json.Marshal(slices.Delete(slices.Clone(v.node.entries), i, i+1))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	d := maps.Clone(v.rec.Document)
+	d[entriesField] = list
+	s.m.overwrite(s.t, name, d)
 }
 
 // checkRecovery saves a token of each user and client, and deletes all.
