@@ -139,8 +139,8 @@ func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, er
 }
 
 // Repair implements [oauthstore.Repairer]. It costs a ListSecrets for every 25,000 secrets of the project whose
-// names hold the prefix, what GetTokens costs, two reads for each token that was deleted, since its empty secret
-// stays, and a write for each page of the index that is to be changed.
+// names hold the prefix, three times what GetTokens costs, two reads for each token that was deleted, since its
+// empty secret stays, and a write for each page of the index that is to be changed.
 func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
 	return s.engine.Repair(ctx, opts)
 }

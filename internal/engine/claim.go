@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -14,9 +15,10 @@ import (
 type claim struct {
 	lookup *lookup
 	entry  entry
-	named  bool     // the caller gave the id: another record of the user is a conflict, not the answer
-	vacant bool     // there is no record under the id yet
-	met    bool     // the id is that of another insert under way, as the index has it
+	named  bool // the caller gave the id: another record of the user is a conflict, not the answer
+	vacant bool // there is no record under the id yet
+	met    bool // the id is that of another insert under way, as the index has it
+	begun  time.Time
 	drop   []string // what the record has claimed and no longer does
 
 	// The user's entries in other leaves, where there are so many that they are in several: as they were when
@@ -41,6 +43,7 @@ var errApart = errors.New("the entries of the user are in several pages")
 // make writes the entry.
 func (c *claim) make(ctx context.Context) error {
 	s := c.lookup.store
+	c.begun = time.Now()
 	for {
 		err := s.changeIndex(ctx, tidyInsert, c.entry.key(), func(entries []entry, within span) ([]entry, error) {
 			return c.change(ctx, entries, within)
@@ -160,7 +163,7 @@ func (c *claim) overlooked(e entry) bool {
 
 // contest settles who of two ids has the user name and client id: the entry's, e, or the claim's.
 func (c *claim) contest(ctx context.Context, e entry) error {
-	other, err := c.lookup.store.load(ctx, e.ID) // not from the lookup's memory: the entry may be newer
+	other, err := c.lookup.store.loadNewest(ctx, e.ID) // not from the lookup's memory: the entry may be newer
 	if err != nil {
 		return err
 	}
@@ -176,7 +179,7 @@ func (c *claim) contest(ctx context.Context, e entry) error {
 	case !e.pending():
 		return nil // whoever wanted them died
 	case e.Of != "" && e.Of != other.state.rec.Incarnation && e.age() >= maxRename:
-		return c.outlived(ctx, e)
+		return nil // of a record that is not there any more
 	case e.age() < maxRename || !c.named && c.vacant && other.record == nil:
 		return errAgain // about to have them; an insert without id will expect the record there
 	default:
@@ -184,19 +187,9 @@ func (c *claim) contest(ctx context.Context, e entry) error {
 	}
 }
 
-// outlived settles a contest with an entry of a record that is not the one under its id any more: it is nobody's,
-// unless the read was of before.
-func (c *claim) outlived(ctx context.Context, e entry) error {
-	now, err := c.lookup.store.look(ctx, e.ID)
-	if err == nil && now.state.rec.Incarnation == e.Of {
-		err = errAgain
-	}
-	return err
-}
-
 // flag tells the record under id that others may have its user name, and reports whether it is there.
 func (s *Store) flag(ctx context.Context, id string) (there bool, err error) {
-	f, err := s.load(ctx, id)
+	f, err := s.loadNewest(ctx, id)
 	if err != nil {
 		return false, err
 	}

@@ -22,7 +22,14 @@ type page struct {
 	name   string
 	node   *node
 	record *Record
+	begun  time.Time
 	state  state // once it is made
+}
+
+// late reports whether one of the pages was begun so long ago that somebody may take it for one that nobody is about
+// to point to.
+func late(pages ...*page) bool {
+	return slices.ContainsFunc(pages, func(p *page) bool { return elapsed(p.begun) > maxInsert })
 }
 
 // layOut lays out n, a leaf as it is to be at the place, which now holds cur. It becomes an inner node where it
@@ -121,7 +128,12 @@ type growth struct {
 	at    place
 	above []place
 	made  [][]*page // for each attempt
+
+	unsure bool // an attempt may have taken effect, or may yet
 }
+
+// met takes note of the failure of an attempt.
+func (g *growth) met(failure error) { g.unsure = g.unsure || !refused(failure) }
 
 // write makes the pages of the layout, and returns the record of the node.
 func (g *growth) write(ctx context.Context, cur state, l *layout) (*Record, error) {
@@ -133,6 +145,10 @@ func (g *growth) write(ctx context.Context, cur state, l *layout) (*Record, erro
 		s.drop(ctx, l.pages)
 		return nil, err
 	}
+	if late(l.pages...) {
+		s.drop(ctx, l.pages)
+		return nil, errMoved
+	}
 	g.made = append(g.made, l.pages)
 	l.node.sealed = s.canLift(g.above, len(l.pages))
 	return s.encodeNode(g.at.name, cur.rec, l.node)
@@ -140,9 +156,9 @@ func (g *growth) write(ctx context.Context, cur state, l *layout) (*Record, erro
 
 // settle ends the growth: after is what the node has become, or is still, where err is why. Pages that nothing
 // points to are deleted, but where an attempt with them may have taken effect, or may yet.
-func (g *growth) settle(ctx context.Context, after state, err error) {
+func (g *growth) settle(ctx context.Context, after state, try int, err error) {
 	var u unsettled
-	if errors.As(err, &u) {
+	if errors.As(err, &u) || try < 0 && g.unsure {
 		return
 	}
 	n, err := g.store.decodeNode(g.at.name, after.rec)
@@ -162,6 +178,9 @@ func (g *growth) settle(ctx context.Context, after state, err error) {
 
 // makePages stores new pages, which nothing points to yet.
 func (s *Store) makePages(ctx context.Context, pages []*page) error {
+	for _, p := range pages {
+		p.begun = time.Now()
+	}
 	return inParallel(ctx, s.driver.Limits().Parallel, pages, func(ctx context.Context, p *page) error {
 		after, _, err := s.commit(ctx, p.name, state{}, 0, func(cur state, _ error) (*Record, error) {
 			if cur.rec.Live() {
@@ -219,7 +238,7 @@ func (s *Store) lift(ctx context.Context, at place, above []place) {
 	if len(above) == 0 {
 		return
 	}
-	n, err := s.seal(ctx, at.name, func(n *node) bool { return n.inner() && s.canLift(above, len(n.pages)) })
+	n, err := s.seal(ctx, at.name, func(n *node, _ int) bool { return n.inner() && s.canLift(above, len(n.pages)) })
 	if err != nil {
 		return
 	}
@@ -227,7 +246,7 @@ func (s *Store) lift(ctx context.Context, at place, above []place) {
 }
 
 // seal seals the node, if fits says so, and returns it.
-func (s *Store) seal(ctx context.Context, name string, fits func(*node) bool) (*node, error) {
+func (s *Store) seal(ctx context.Context, name string, fits func(n *node, bytes int) bool) (*node, error) {
 	cur, ok := s.index.recall(name)
 	if !ok {
 		var err error
@@ -244,7 +263,7 @@ func (s *Store) seal(ctx context.Context, name string, fits func(*node) bool) (*
 			return nil, errMoved
 		case n.sealed:
 			return nil, nil
-		case !fits(n):
+		case !fits(n, size(&cur.rec)):
 			return nil, errMoved
 		}
 		n.sealed = true
@@ -270,16 +289,22 @@ func (s *Store) relink(ctx context.Context, parent place, names []string, by []p
 	return err
 }
 
-// relinkTo is relink with a page that was made for it.
-func (s *Store) relinkTo(ctx context.Context, parent place, names []string, p *page, retired []string) {
-	err := s.relink(ctx, parent, names, []pointer{{Name: p.name}}, retired)
+// relinkTo is relink with a page that was made for it, and is deleted where nothing comes to point to it.
+func (s *Store) relinkTo(ctx context.Context, parent place, names []string, p *page, retired []string) error {
+	err := s.changeInner(ctx, parent, func(n *node) bool {
+		n.pages = replace(n.pages, names, []pointer{{Name: p.name}})
+		n.retired = slices.Concat(n.retired, retired, names)
+		return n.pages != nil && !late(p)
+	})
 	var u unsettled
 	switch {
 	case err == nil:
 		s.index.keep(p.name, p.state, p.node)
+		s.bury(ctx, names)
 	case !errors.As(err, &u):
 		s.drop(ctx, []*page{p})
 	}
+	return err
 }
 
 // changeInner changes an inner node, if change says so. It is errMoved where change says no, or the node is none that
@@ -304,18 +329,17 @@ func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bo
 		s.index.forget(at.name) // whatever it is
 		return err
 	}
-	_, err = s.keepNode(at.name, after)
-	return err
+	_, _ = s.keepNode(at.name, after) // it is written, whatever
+	return nil
 }
 
 // supersede puts a page that can be changed in the place of a sealed leaf. The error is errMoved where it did,
 // or where somebody else has; then the changes are to be tried again.
 func (s *Store) supersede(ctx context.Context, l *leaf, changes []*change) error {
-	parent := l.above[len(l.above)-1]
-	if r, ok := s.index.recall(parent.name); ok && r.node.sealed {
-		s.lift(ctx, parent, l.above[:len(l.above)-1])
+	if s.liftSealed(ctx, l.above) {
 		return errMoved
 	}
+	parent := l.above[len(l.above)-1]
 	p, err := s.newPage(l.name, l.node.entries, l.node.writes.plus(l.node.inherited))
 	if err == nil {
 		err = s.makePages(ctx, []*page{p})
@@ -324,8 +348,22 @@ func (s *Store) supersede(ctx context.Context, l *leaf, changes []*change) error
 		fail(changes, err)
 		return nil
 	}
-	s.relinkTo(ctx, parent, []string{l.name}, p, l.node.retired)
+	if err := s.relinkTo(ctx, parent, []string{l.name}, p, l.node.retired); err != nil && !errors.Is(err, errMoved) {
+		fail(changes, err)
+		return nil
+	}
 	return errMoved
+}
+
+// liftSealed lifts the first sealed node from the top: only then can the next be. It reports whether there was one.
+func (s *Store) liftSealed(ctx context.Context, above []place) bool {
+	for i := 1; i < len(above); i++ {
+		if r, ok := s.index.recall(above[i].name); ok && r.node.sealed {
+			s.lift(ctx, above[i], above[:i])
+			return true
+		}
+	}
+	return false
 }
 
 // maxRetired is how many retired pages a node names. Those that nobody could delete, until there were more, are
@@ -391,26 +429,15 @@ func (t *tree) mayBury() bool {
 // replaceMissing puts an empty page in the place of one that is not there. Where something else is there by now it
 // does nothing.
 func (s *Store) replaceMissing(ctx context.Context, m *missingPage) error {
-	parent := m.above[len(m.above)-1]
-	r, err := s.node(ctx, parent.name, sure)
-	switch {
-	case err != nil:
-		return err
-	case r.node.sealed:
-		s.lift(ctx, parent, m.above[:len(m.above)-1])
+	if s.liftSealed(ctx, m.above) {
 		return nil
 	}
 	p, err := s.newPage(m.at.name, nil, nil)
 	if err == nil {
 		err = s.makePages(ctx, []*page{p})
 	}
-	if err != nil {
-		return err
-	}
-	err = s.relink(ctx, parent, []string{m.at.name}, []pointer{{Name: p.name}}, nil)
-	var u unsettled
-	if err != nil && !errors.As(err, &u) {
-		s.drop(ctx, []*page{p})
+	if err == nil {
+		err = s.relinkTo(ctx, m.above[len(m.above)-1], []string{m.at.name}, p, nil)
 	}
 	if errors.Is(err, errMoved) {
 		return nil

@@ -180,7 +180,7 @@ func (s *Store) encodeNode(name string, cur Record, n *node) (*Record, error) {
 	maps.Copy(d, n.rest)
 	list, field := any(n.pages), pagesField
 	if !n.inner() {
-		list, field = append([]entry{}, sorted(n.entries)...), entriesField // [], not null, where empty
+		list, field = sorted(n.entries), entriesField // [], not null, where empty
 	}
 	var err error
 	if d[field], err = json.Marshal(list); err != nil {
@@ -205,6 +205,7 @@ func (s *Store) encodeNode(name string, cur Record, n *node) (*Record, error) {
 }
 
 func sorted(entries []entry) []entry {
+	entries = append([]entry{}, entries...)
 	slices.SortFunc(entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.At, b.At), cmp.Compare(a.Nonce, b.Nonce))
 	})

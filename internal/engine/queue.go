@@ -10,7 +10,6 @@ import (
 // A change is what one call wants of a leaf of the index. The changes that gather while a write is under way
 // share the next one: an import of a thousand tokens does not write the index a thousand times.
 type change struct {
-	ctx   context.Context
 	key   key   // of the entries that it is about
 	apply apply // may be asked several times
 	tidy  int   // superseded versions that the write may remove
@@ -47,7 +46,7 @@ var errLeaderLeft = errors.New("the caller that led the write gave up")
 // changeIndex writes what apply makes of the leaf where k is, together with what others want of it.
 func (s *Store) changeIndex(ctx context.Context, tidy int, k key, apply apply) error {
 	for {
-		c := &change{ctx: ctx, key: k, apply: apply, tidy: tidy, done: make(chan error, 1), lead: make(chan bool, 1)}
+		c := &change{key: k, apply: apply, tidy: tidy, done: make(chan error, 1), lead: make(chan bool, 1)}
 		err := s.await(ctx, c)
 		switch {
 		case errors.Is(err, errUnchanged):

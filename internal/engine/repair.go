@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oauthstore/oauthstore"
@@ -19,7 +21,7 @@ import (
 func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
 	r := &repair{store: s, opts: opts, report: new(oauthstore.RepairReport)}
 	err := ctx.Err()
-	for _, step := range []func(context.Context) error{r.list, r.readIndex, r.readTokens, r.write, r.removePages} {
+	for _, step := range []func(context.Context) error{r.list, r.readIndex, r.readOrphans, r.readTokens, r.write, r.removePages} {
 		if err == nil {
 			err = step(ctx)
 		}
@@ -37,6 +39,7 @@ type repair struct {
 	names   map[string]bool    // of the secrets that are listed
 	entries map[string][]entry // by id
 	linked  map[string]bool    // the pages that something leads to
+	orphans []orphan           // the others
 
 	missing []entry         // to be added
 	dead    map[string]bool // nonces of the entries to be removed
@@ -110,6 +113,14 @@ func (r *repair) readTokens(ctx context.Context) error {
 			all[id] = true
 		}
 	}
+	for _, o := range r.orphans {
+		for _, e := range o.node.entries {
+			all[e.ID] = true
+			if e.pending() { // somebody may be about to store the token
+				r.missing = append(r.missing, e)
+			}
+		}
+	}
 	sorted := make([]string, 0, len(all))
 	for id := range all {
 		sorted = append(sorted, id)
@@ -122,7 +133,7 @@ func (r *repair) readTokens(ctx context.Context) error {
 		r.progress("read", done, len(sorted))
 		var unfinished []*found
 		var failed error
-		err := r.store.loadEach(ctx, some, func(id string, f *found, err error) {
+		err := r.load(ctx, some, func(id string, f *found, err error) {
 			switch {
 			case isCorrupt(err), errors.Is(err, oauthstore.ErrAccessDenied):
 				r.unreadable(id, err)
@@ -148,6 +159,22 @@ func (r *repair) readTokens(ctx context.Context) error {
 	}
 	r.progress("read", done, len(sorted))
 	return ctx.Err()
+}
+
+// load reads the records under the ids, in the way that misses nothing: what is old may be removed because of it.
+func (r *repair) load(ctx context.Context, ids []string, yield func(id string, f *found, err error)) error {
+	s := r.store
+	if _, ok := s.driver.(Prober); !ok {
+		return s.loadEach(ctx, ids, yield)
+	}
+	var mu sync.Mutex
+	return inParallel(ctx, s.driver.Limits().Parallel, ids, func(ctx context.Context, id string) error {
+		f, err := s.loadNewest(ctx, id)
+		mu.Lock()
+		defer mu.Unlock()
+		yield(id, f, err)
+		return nil
+	})
 }
 
 // unreadable is a secret that holds something, who knows what. It stays listed, so that whoever asks for all
@@ -316,20 +343,22 @@ func (r *repair) change(entries []entry, within span) ([]entry, error) {
 	return entries, nil
 }
 
-// removePages removes the pages that nothing leads to, and joins those that have become too empty. Whoever makes a
-// page lets the index lead to it at once, so that one which was there when the secrets were listed, and is old, and
-// was not met afterwards, is nobody's.
-func (r *repair) removePages(ctx context.Context) error {
+// An orphan is a page that nothing leads to.
+type orphan struct {
+	name  string
+	state state
+	node  *node
+}
+
+// readOrphans takes note of the pages that nothing leads to. Whoever makes a page lets the index lead to it at once, so
+// that one which was there when the secrets were listed, and is old, and was not met afterwards, is nobody's; or
+// somebody has deleted the page above it by hand, and its entries are needed.
+func (r *repair) readOrphans(ctx context.Context) error {
 	s := r.store
-	var orphans []string
-	for name := range r.names {
-		if strings.HasPrefix(name, pagePrefix) && !r.linked[name] {
-			orphans = append(orphans, name)
+	for _, name := range slices.Sorted(maps.Keys(r.names)) {
+		if !strings.HasPrefix(name, pagePrefix) || r.linked[name] {
+			continue
 		}
-	}
-	slices.Sort(orphans)
-	for i, name := range orphans {
-		r.progress("remove", i, len(orphans))
 		st, err := s.read(ctx, name)
 		if err != nil && !isCorrupt(err) {
 			return err
@@ -340,17 +369,25 @@ func (r *repair) removePages(ctx context.Context) error {
 			r.report.Unreadable = append(r.report.Unreadable, errors.Join(err, broken))
 		case !st.rec.Live() && !st.rec.Deleted, st.rec.Live() && age(n.made) < grace:
 		default:
+			r.orphans = append(r.orphans, orphan{name, st, n})
 			r.report.Pages = append(r.report.Pages, s.driver.FullName(name))
-			if r.opts.DryRun {
-				continue
-			}
-			if _, err := s.destroyState(ctx, name, st); err != nil {
-				return err
-			}
 		}
 	}
-	if !r.opts.DryRun {
-		s.compact(ctx)
+	return nil
+}
+
+// removePages removes the orphans, and joins the pages that have become too empty.
+func (r *repair) removePages(ctx context.Context) error {
+	s := r.store
+	if r.opts.DryRun {
+		return ctx.Err()
 	}
+	for i, o := range r.orphans {
+		r.progress("remove", i, len(r.orphans))
+		if _, err := s.destroyState(ctx, o.name, o.state); err != nil {
+			return err
+		}
+	}
+	s.compact(ctx)
 	return ctx.Err()
 }

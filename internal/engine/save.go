@@ -116,20 +116,20 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found, insert bool) (*
 		}
 	}
 	u := updating{store: s, lookup: l, id: f.id, name: f.name, insert: insert}
-	_, try, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
+	after, try, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
 		return u.change(ctx, cur)
 	})
 	switch {
 	case err != nil:
 		if errors.Is(err, errAgain) || refused(err) { // nothing was stored, or the record has gone on without it
-			u.withdraw(ctx, "")
+			u.withdraw(ctx, after.rec.Claims)
 		}
 		return nil, err
 	case try < 0:
-		u.withdraw(ctx, "")
+		u.withdraw(ctx, after.rec.Claims)
 		return u.answer, nil
 	default:
-		u.withdraw(ctx, u.tries[try].claim)
+		u.withdraw(ctx, append([]string{u.tries[try].claim}, after.rec.Claims...))
 		u.drop(ctx, u.tries[try].claim)
 		return u.tries[try].merged.Found(nil), nil
 	}
@@ -202,6 +202,9 @@ func (u *updating) rename(ctx context.Context, f *found, is *oauthstore.OAuthTok
 		return "", err
 	}
 	had := placed(f.state.rec.Claims, keyOf(f.id, was.UserName, was.ClientID))
+	if elapsed(c.begun) > maxInsert {
+		return "", errAgain // others may take the entry for nobody's
+	}
 	next.Claims = append([]string{c.entry.Nonce}, had[:min(maxClaims-1, len(had))]...)
 	next.Siblings = next.Siblings || c.siblings
 	return c.entry.Nonce, nil
@@ -211,7 +214,8 @@ func (u *updating) rename(ctx context.Context, f *found, is *oauthstore.OAuthTok
 // that is deleted, its claims are nobody's.
 func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthToken) (*claim, error) {
 	for _, c := range u.claims {
-		if c.entry.User == is.UserName && c.entry.Client == is.ClientID && c.entry.Of == f.state.rec.Incarnation {
+		if c.entry.User == is.UserName && c.entry.Client == is.ClientID && c.entry.Of == f.state.rec.Incarnation &&
+			elapsed(c.begun) < maxInsert {
 			return c, nil
 		}
 	}
@@ -229,11 +233,11 @@ func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthT
 	return c, nil
 }
 
-// withdraw takes back the claims but the one that the record now stands behind. Where one stays it does no
-// harm for longer than the grace period.
-func (u *updating) withdraw(ctx context.Context, but string) {
+// withdraw takes back the claims but those that the record stands behind. Where one stays it does no harm for longer
+// than the grace period.
+func (u *updating) withdraw(ctx context.Context, but []string) {
 	for _, c := range u.claims {
-		if c.entry.Nonce != but {
+		if !claims(but, c.entry.Nonce) {
 			_ = u.store.release(ctx, c.entry)
 		}
 	}
@@ -429,8 +433,9 @@ func (s *Store) release(ctx context.Context, e entry) error {
 }
 
 // removeEntries takes entries out of the leaf where k is, and returns its span.
-func (s *Store) removeEntries(ctx context.Context, tidy int, k key, obsolete func(entry) bool) (at span, err error) {
-	err = s.changeIndex(ctx, tidy, k, func(entries []entry, within span) ([]entry, error) {
+func (s *Store) removeEntries(ctx context.Context, tidy int, k key, obsolete func(entry) bool) (span, error) {
+	var at span
+	err := s.changeIndex(ctx, tidy, k, func(entries []entry, within span) ([]entry, error) {
 		at = within
 		rest := slices.DeleteFunc(entries, obsolete)
 		if len(rest) == len(entries) {

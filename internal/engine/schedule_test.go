@@ -159,7 +159,7 @@ func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 	}
 	fillers := s.rng.IntN(10)
 	if kind.pages {
-		fillers = 5 + s.rng.IntN(15)
+		fillers = 5 + s.rng.IntN(30)
 		s.m.limits.Page = []int{600, 900}[s.rng.IntN(2)]
 	}
 	for i := range fillers {

@@ -124,6 +124,18 @@ func (s *Store) look(ctx context.Context, id string) (*found, error) {
 	return s.loadBy(ctx, id, s.read)
 }
 
+// loadNewest reads the record under id in the way that misses nothing, at the cost of the driver's Probe: for those who
+// believe what it is not.
+func (s *Store) loadNewest(ctx context.Context, id string) (*found, error) {
+	return s.loadBy(ctx, id, func(ctx context.Context, name string) (state, error) {
+		st, err := s.get(ctx, name, None)
+		if err != nil {
+			return st, err
+		}
+		return s.probe(ctx, name, st)
+	})
+}
+
 func (s *Store) loadBy(ctx context.Context, id string, read func(ctx context.Context, name string) (state, error)) (*found, error) {
 	name, err := s.tokenName(id)
 	if err != nil {

@@ -17,7 +17,13 @@ func (s *Store) tend(ctx context.Context, w *written) {
 	defer cancel()
 	l, n := w.leaf, w.leaf.node
 	if oneIn(16) {
-		s.bury(ctx, n.retired) // which whoever has retired them may not have done
+		// Whoever has retired pages may not have come to delete them.
+		s.bury(ctx, n.retired)
+		if len(l.above) > 0 {
+			if parent, ok := s.index.recall(l.above[len(l.above)-1].name); ok {
+				s.bury(ctx, parent.node.retired)
+			}
+		}
 	}
 	switch {
 	case n.inner():
@@ -27,8 +33,10 @@ func (s *Store) tend(ctx context.Context, w *written) {
 	case s.crowded(l.remembered) && (!s.crowded(w.before) || oneIn(4)):
 		s.divideLeaf(ctx, l)
 	case len(l.above) > 1 && oneIn(8):
-		parent := len(l.above) - 1
-		s.lift(ctx, l.above[parent], l.above[:parent])
+		if !s.liftSealed(ctx, l.above) {
+			parent := len(l.above) - 1
+			s.lift(ctx, l.above[parent], l.above[:parent])
+		}
 	case len(l.above) > 0 && s.lonely(l.remembered) && (len(n.entries) == 0 || oneIn(8)):
 		s.joinNear(ctx, l)
 	}
@@ -52,7 +60,8 @@ func (s *Store) lonely(r remembered) bool {
 // divideLeaf divides a leaf that is crowded, and puts its pages where it was.
 func (s *Store) divideLeaf(ctx context.Context, l *leaf) {
 	g := &growth{store: s, at: l.place, above: l.above}
-	after, try, err := s.commit(ctx, l.name, l.state, TidyAll, func(cur state, _ error) (*Record, error) {
+	after, try, err := s.commit(ctx, l.name, l.state, TidyAll, func(cur state, failure error) (*Record, error) {
+		g.met(failure)
 		n, err := s.openLeaf(l.name, cur)
 		if err != nil {
 			return nil, err
@@ -63,7 +72,7 @@ func (s *Store) divideLeaf(ctx context.Context, l *leaf) {
 		}
 		return g.write(ctx, cur, next)
 	})
-	g.settle(ctx, after, err)
+	g.settle(ctx, after, try, err)
 	if err != nil || try < 0 {
 		return
 	}
@@ -167,7 +176,7 @@ func (s *Store) join(ctx context.Context, parent place, run []place) {
 		err = s.makePages(ctx, []*page{c})
 	}
 	if err == nil {
-		s.relinkTo(ctx, parent, names, c, retired)
+		_ = s.relinkTo(ctx, parent, names, c, retired)
 	}
 }
 
@@ -180,7 +189,7 @@ func (s *Store) sealAll(ctx context.Context, run []place) ([]*node, error) {
 		at[i] = i
 	}
 	err := inParallel(ctx, s.driver.Limits().Parallel, at, func(ctx context.Context, i int) error {
-		n, err := s.seal(ctx, run[i].name, func(n *node) bool { return !n.inner() })
+		n, err := s.seal(ctx, run[i].name, func(n *node, bytes int) bool { return !n.inner() && bytes <= s.room()*halfEmpty/100 })
 		if err == nil && n.inner() {
 			err = errMoved
 		}

@@ -139,7 +139,7 @@ func (s *Store) leafFor(ctx context.Context, k key, how freshness) (*leaf, error
 		if how < anew {
 			how = anew
 		} else {
-			how = max(how, sure)
+			how = min(max(how, anew)+1, newest)
 			pause = p.take(ErrConflict)
 		}
 		switch {

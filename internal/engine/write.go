@@ -16,7 +16,7 @@ import (
 func (s *Store) writeAll(ctx context.Context, batch []*change) {
 	written := s.writeBatch(ctx, batch)
 	for _, c := range batch {
-		if c.failed && ctx.Err() != nil && c.ctx != ctx {
+		if c.failed && ctx.Err() != nil { // the leader finds out by its own context
 			c.err = errLeaderLeft
 		}
 		c.done <- c.err
@@ -96,13 +96,23 @@ type group struct {
 // byLeaf groups the changes. Those whose leaf cannot be found have failed.
 func (s *Store) byLeaf(ctx context.Context, changes []*change, how freshness) []*group {
 	var groups []*group
+	var missing []*missingPage
 	for _, c := range changes {
+		if i := slices.IndexFunc(missing, func(m *missingPage) bool { return m.at.span.contains(c.key) }); i >= 0 {
+			fail([]*change{c}, missing[i]) // it was looked for long enough
+			continue
+		}
 		if i := slices.IndexFunc(groups, func(g *group) bool { return g.leaf.span.contains(c.key) }); i >= 0 {
 			groups[i].changes = append(groups[i].changes, c)
 			continue
 		}
 		l, err := s.leafFor(ctx, c.key, how)
-		if err != nil {
+		var gone *missingPage
+		switch {
+		case errors.As(err, &gone):
+			missing = append(missing, gone)
+			fallthrough
+		case err != nil:
 			fail([]*change{c}, err)
 			continue
 		}
@@ -125,7 +135,8 @@ func (s *Store) writeLeaf(ctx context.Context, l *leaf, changes []*change) (*wri
 	}
 	g := &growth{store: s, at: l.place, above: l.above}
 	var tries []*attempt
-	after, try, err := s.commit(ctx, l.name, l.state, tidies(changes), func(cur state, _ error) (*Record, error) {
+	after, try, err := s.commit(ctx, l.name, l.state, tidies(changes), func(cur state, failure error) (*Record, error) {
+		g.met(failure)
 		n, err := s.openLeaf(l.name, cur)
 		if err != nil {
 			return nil, err
@@ -139,7 +150,7 @@ func (s *Store) writeLeaf(ctx context.Context, l *leaf, changes []*change) (*wri
 		tries = append(tries, a)
 		return g.write(ctx, cur, next)
 	})
-	g.settle(ctx, after, err)
+	g.settle(ctx, after, try, err)
 	switch {
 	case errors.Is(err, errMoved):
 		return nil, err
