@@ -246,6 +246,11 @@ func (r *repair) finish(ctx context.Context, f *found) error {
 		case err != nil:
 			return err
 		}
+		// Whoever was at it may have put the record back: then its entries are needed.
+		now, err := r.store.loadNewest(ctx, f.id)
+		if err != nil || now.record != nil || now.state.rec.Deleted {
+			return err
+		}
 	}
 	for _, e := range r.entries[f.id] {
 		switch {

@@ -295,7 +295,7 @@ func (s *schedule) checkEnd() {
 			s.t.Errorf("at the end: find %s: got %v and error %v, want %v", describe(partial), got, err, want)
 		}
 	}
-	if s.faulty {
+	if s.faulty || s.stale {
 		time.Sleep(grace + 2*s.skew) // what has died stands in nobody's way any more
 	}
 	if s.rng.IntN(2) == 0 {

@@ -69,10 +69,9 @@ func (v *view) former(name string, rec Record, rev Rev) (Record, Rev, error) {
 	if s == nil || s.destroyed > 0 {
 		return rec, rev, nil // what is deleted is gone
 	}
-	i := len(s.versions) - 1 - v.s.rng.IntN(2)
-	_, probes := any(v).(Prober)
-	if shown := time.Since(s.times[max(i, 0)+min(1, len(s.versions)-1-max(i, 0))]); !v.s.m.tombstones && !probes && shown > maxLag {
-		return rec, rev, nil
+	i := max(len(s.versions)-1-v.s.rng.IntN(3), -1)
+	if since := s.times[min(i+1, len(s.versions)-1)]; !v.s.m.tombstones && time.Since(since) > maxLag {
+		return rec, rev, nil // it was replaced too long ago
 	}
 	if i < 0 {
 		return Record{}, None, nil

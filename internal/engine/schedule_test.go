@@ -174,7 +174,14 @@ func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 			s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
 		}
 	}
-	time.Sleep(maxLag + time.Second)
+	for id, user := range map[string]string{"x": "alice", "y": "bob"} {
+		if !kind.pages && s.seed%5 == uint64(len(user))-2 { // some have tokens that are older than grace
+			save(t, s.m.store(), oauthstore.OAuthToken{ID: id, UserName: user, RefreshToken: "r"})
+			now, _, _ := s.m.content(t)
+			s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
+		}
+	}
+	time.Sleep(grace + 2*maxSkew)
 	s.m.around = s.park
 	for i := range 2 + s.rng.IntN(2) {
 		ctx, die := context.WithCancel(context.Background())
