@@ -72,7 +72,10 @@ func rangeBrokenOff(t *subject) {
 	t.save(full("a"))
 	t.save(full("b"))
 	n := 0
-	for range t.ranger.Tokens(t.Context()) {
+	for _, err := range t.ranger.Tokens(t.Context()) {
+		if err != nil {
+			t.Fatalf("Tokens: %v", err)
+		}
 		n++
 		break
 	}

@@ -210,7 +210,7 @@ func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
 func (s *Store) forgetIn(ctx context.Context, tidy int, k key, obsolete func(entry) bool) (span, error) {
 	l, err := s.leafFor(ctx, k, recent)
 	if err == nil && !slices.ContainsFunc(l.node.entries, obsolete) {
-		l, err = s.leafFor(ctx, k, fresh) // what was remembered is older than the record
+		_, err = s.leafFor(ctx, k, fresh) // what was remembered is older than the record
 	}
 	if err != nil {
 		return span{}, err

@@ -50,11 +50,6 @@ func ofUser(user string) span {
 
 func (s span) contains(k key) bool { return k >= s.from && (s.to == "" || k < s.to) }
 
-// overlaps reports whether a key may be in both.
-func (s span) overlaps(other span) bool {
-	return (other.to == "" || s.from < other.to) && (s.to == "" || other.from < s.to)
-}
-
 // parts reports whether the entries of one user may be in s and outside of it.
 func (s span) parts(user string) bool {
 	all := ofUser(user)
