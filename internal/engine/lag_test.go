@@ -11,7 +11,7 @@ import (
 	"github.com/oauthstore/oauthstore/codec"
 )
 
-// A behind service shows plain reads an older version of one secret, 0 for none. Probe does not lag.
+// A behind is a service whose plain reads show an older version of one secret, 0 for none. Probe does not lag.
 type behind struct {
 	*memory
 	name    string
