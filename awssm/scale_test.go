@@ -3,6 +3,7 @@
 package awssm
 
 import (
+	"context"
 	"crypto/rand"
 	"flag"
 	"slices"
@@ -103,6 +104,17 @@ func TestScale_loginsAndLogouts(t *testing.T) {
 	})
 }
 
+// leaving deletes the tokens of all users but the first few.
+func leaving(ctx context.Context, stay int) []func(*Store) error {
+	var deletes []func(*Store) error
+	for i := stay; i < *scale; i++ {
+		deletes = append(deletes, func(s *Store) error {
+			return s.DeleteToken(ctx, oauthstore.DerivedID(userName(i), ""))
+		})
+	}
+	return deletes
+}
+
 func TestScale_usersLeave(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -113,12 +125,7 @@ func TestScale_usersLeave(t *testing.T) {
 		r.report("they come", *scale, "user")
 		before, _ := r.indexSecrets()
 		r.reset()
-		var deletes []func(*Store) error
-		for i := left; i < *scale; i++ {
-			deletes = append(deletes, func(s *Store) error {
-				return s.DeleteToken(t.Context(), oauthstore.DerivedID(userName(i), ""))
-			})
-		}
+		deletes := leaving(t.Context(), left)
 		errs := r.run(stores, r.spread(len(stores), 10*day, deletes))
 		r.report("all but 10 leave within ten days", *scale-left, "user")
 		r.requireNoErrors(errs)
@@ -136,12 +143,7 @@ func TestScale_fewUsersAreLeftWithFewPages(t *testing.T) {
 		r := newRegion(t)
 		stores := r.stores(50)
 		r.requireNoErrors(r.enrol(stores, *scale, day))
-		var deletes []func(*Store) error
-		for i := left; i < *scale; i++ {
-			deletes = append(deletes, func(s *Store) error {
-				return s.DeleteToken(t.Context(), oauthstore.DerivedID(userName(i), ""))
-			})
-		}
+		deletes := leaving(t.Context(), left)
 		r.requireNoErrors(r.run(stores, r.spread(len(stores), day, deletes)))
 		r.report("all but 10 have left in a day", *scale-left, "user")
 		r.reset()

@@ -45,7 +45,7 @@ func (c *claim) make(ctx context.Context) error {
 	s := c.lookup.store
 	c.begun = time.Now()
 	for {
-		err := s.changeIndex(ctx, tidyInsert, c.entry.key(), func(entries []entry, within span) ([]entry, error) {
+		_, err := s.changeIndex(ctx, tidyInsert, c.entry.key(), func(entries []entry, within span) ([]entry, error) {
 			return c.change(ctx, entries, within)
 		})
 		if errors.Is(err, errApart) {

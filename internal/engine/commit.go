@@ -70,10 +70,15 @@ type unsettled struct{ error }
 // Unwrap returns the error itself.
 func (u unsettled) Unwrap() error { return u.error }
 
+// isUnsettled reports whether err is of a call whose write may have taken effect.
+func isUnsettled(err error) bool {
+	var u unsettled
+	return errors.As(err, &u)
+}
+
 // refused reports whether a failed write surely has stored nothing and will not.
 func refused(failure error) bool {
-	var u unsettled
-	if errors.As(failure, &u) {
+	if isUnsettled(failure) {
 		return false
 	}
 	for _, sure := range []error{ErrConflict, ErrBlocked, ErrExhausted, oauthstore.ErrAccessDenied, oauthstore.ErrRecordTooLarge} {

@@ -157,8 +157,7 @@ func (g *growth) write(ctx context.Context, cur state, l *layout) (*Record, erro
 // settle ends the growth: after is what the node has become, or is still, where err is why. Pages that nothing
 // points to are deleted, but where an attempt with them may have taken effect, or may yet.
 func (g *growth) settle(ctx context.Context, after state, try int, err error) {
-	var u unsettled
-	if errors.As(err, &u) || try < 0 && g.unsure {
+	if isUnsettled(err) || try < 0 && g.unsure {
 		return
 	}
 	n, err := g.store.decodeNode(g.at.name, after.rec)
@@ -278,10 +277,15 @@ func (s *Store) seal(ctx context.Context, name string, fits func(n *node, bytes 
 
 // relink lets the parent point to by instead of the pages with the names, which are sealed, and deletes those.
 func (s *Store) relink(ctx context.Context, parent place, names []string, by []pointer, retired []string) error {
+	return s.relinkUnless(ctx, parent, names, by, retired, func() bool { return false })
+}
+
+// relinkUnless is relink, but where tooLate says so.
+func (s *Store) relinkUnless(ctx context.Context, parent place, names []string, by []pointer, retired []string, tooLate func() bool) error {
 	err := s.changeInner(ctx, parent, func(n *node) bool {
 		n.pages = replace(n.pages, names, by)
 		n.retired = slices.Concat(n.retired, retired, names)
-		return n.pages != nil
+		return n.pages != nil && !tooLate()
 	})
 	if err == nil {
 		s.bury(ctx, names)
@@ -291,17 +295,11 @@ func (s *Store) relink(ctx context.Context, parent place, names []string, by []p
 
 // relinkTo is relink with a page that was made for it, and is deleted where nothing comes to point to it.
 func (s *Store) relinkTo(ctx context.Context, parent place, names []string, p *page, retired []string) error {
-	err := s.changeInner(ctx, parent, func(n *node) bool {
-		n.pages = replace(n.pages, names, []pointer{{Name: p.name}})
-		n.retired = slices.Concat(n.retired, retired, names)
-		return n.pages != nil && !late(p)
-	})
-	var u unsettled
+	err := s.relinkUnless(ctx, parent, names, []pointer{{Name: p.name}}, retired, func() bool { return late(p) })
 	switch {
 	case err == nil:
 		s.index.keep(p.name, p.state, p.node)
-		s.bury(ctx, names)
-	case !errors.As(err, &u):
+	case !isUnsettled(err):
 		s.drop(ctx, []*page{p})
 	}
 	return err

@@ -33,7 +33,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"an entry is honoured for a while", "entry.go", "return e.age() < grace }", "return false }"},
 	{"a write is settled by its write id", "record.go", "if i := slices.Index(writes, id); i >= 0 {", "if i := slices.Index(writes, id); i > 1000 {"},
 	{"an insert that may have been stored starts over", "save.go", "case !refused(failure):\n\t\t\treturn nil, failedInsert{failure}\n", ""},
-	{"the entry of an insert that may have been stored stays", "save.go", "if !errors.As(err, &u) && (errors.Is(err, errAgain) || refused(err)) {", "if !errors.As(err, &u) || true {"},
+	{"the entry of an insert that may have been stored stays", "save.go", "if !isUnsettled(err) && (errors.Is(err, errAgain) || refused(err)) {", "if !isUnsettled(err) || true {"},
 	{"a delete does not believe a read that lags behind", "delete.go", "case gone && (probed || missed || errors.Is(failure, ErrConflict)):", "case gone && (probed || missed || true):"},
 	{"a delete that was denied leaves the token", "delete.go", "s.spare(ctx, name, cur, tombstone)\n", "\n"},
 	{"a deletion is withdrawn only where nobody has written since", "delete.go", "now.rec.WriteID != tombstone.WriteID ||", ""},
@@ -52,7 +52,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"GetTokens reads the index", "store.go", "entries, err := s.allEntries(ctx, fresh)", "entries, ok := s.index.recallAll()\n\tvar err error\n\tif !ok {\n\t\tentries, err = s.allEntries(ctx, fresh)\n\t}"},
 	{"DeleteTokens misses nothing", "delete.go", "entries, err := s.allEntries(ctx, newest)", "entries, ok := s.index.recallAll()\n\tvar err error\n\tif !ok {\n\t\tentries, err = s.allEntries(ctx, newest)\n\t}"},
 	{"a miss is not believed without a read", "find.go", "case err != nil, f == nil && l.forSave && l.findsOut(), f != nil && l.best(f):", "default:"},
-	{"entries are removed where they are", "save.go", "at = within\n", "at = everywhere\n"},
+	{"entries are removed where they are", "write.go", "changes[i].at = a.at.span", "changes[i].at = everywhere"},
 
 	// The tree.
 	{"a page has all entries of its span", "grow.go", "return !in.contains(e.key()) })", "return !in.contains(e.key()) || e.User == \"filler1\" })"},

@@ -17,6 +17,7 @@ type change struct {
 	err     error // the outcome
 	failed  bool  // it is that of the write, not of this change alone
 	settled bool  // there is an outcome
+	at      span  // of the leaf that it was applied to, where it has not failed
 
 	done chan error // gets the outcome
 	lead chan bool  // gets true when it is this change's caller's turn to write
@@ -43,18 +44,19 @@ type queue struct {
 // errLeaderLeft says that the caller who was writing for this change gave up, for a reason of its own.
 var errLeaderLeft = errors.New("the caller that led the write gave up")
 
-// changeIndex writes what apply makes of the leaf where k is, together with what others want of it.
-func (s *Store) changeIndex(ctx context.Context, tidy int, k key, apply apply) error {
+// changeIndex writes what apply makes of the leaf where k is, together with what others want of it, and returns the
+// leaf's span.
+func (s *Store) changeIndex(ctx context.Context, tidy int, k key, apply apply) (span, error) {
 	for {
 		c := &change{key: k, apply: apply, tidy: tidy, done: make(chan error, 1), lead: make(chan bool, 1)}
 		err := s.await(ctx, c)
 		switch {
-		case errors.Is(err, errUnchanged):
-			return nil
+		case err == nil:
+			return c.at, nil
 		case !errors.Is(err, errLeaderLeft):
-			return err
+			return span{}, err // c is no longer this goroutine's: who waits no more is served all the same
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return span{}, ctx.Err()
 		}
 	}
 }

@@ -272,11 +272,7 @@ func (r *repair) write(ctx context.Context) error {
 	total := len(keys)
 	for len(keys) > 0 {
 		r.progress("write", total-len(keys), total)
-		var at span
-		err := r.store.changeIndex(ctx, TidyAll, keys[0], func(entries []entry, within span) ([]entry, error) {
-			at = within
-			return r.change(entries, within)
-		})
+		at, err := r.store.changeIndex(ctx, TidyAll, keys[0], r.change)
 		if err != nil {
 			return err
 		}

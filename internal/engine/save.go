@@ -322,8 +322,7 @@ func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record) err
 		s.tellLate(ctx, c, elapsed(begin))
 		return nil
 	}
-	var u unsettled
-	if !errors.As(err, &u) && (errors.Is(err, errAgain) || refused(err)) {
+	if !isUnsettled(err) && (errors.Is(err, errAgain) || refused(err)) {
 		_ = s.release(ctx, c.entry) // nothing was stored; where it stays it does no harm
 	}
 	return err
@@ -434,17 +433,11 @@ func (s *Store) release(ctx context.Context, e entry) error {
 
 // removeEntries takes entries out of the leaf where k is, and returns its span.
 func (s *Store) removeEntries(ctx context.Context, tidy int, k key, obsolete func(entry) bool) (span, error) {
-	var at span
-	err := s.changeIndex(ctx, tidy, k, func(entries []entry, within span) ([]entry, error) {
-		at = within
+	return s.changeIndex(ctx, tidy, k, func(entries []entry, _ span) ([]entry, error) {
 		rest := slices.DeleteFunc(entries, obsolete)
 		if len(rest) == len(entries) {
 			return nil, errUnchanged
 		}
 		return rest, nil
 	})
-	if err != nil {
-		return span{}, err // at may still be written: who waits no more is served all the same
-	}
-	return at, nil
 }

@@ -50,6 +50,9 @@ func ofUser(user string) span {
 
 func (s span) contains(k key) bool { return k >= s.from && (s.to == "" || k < s.to) }
 
+// endsBy reports whether no key of s is left from to on, where a leaf has ended.
+func (s span) endsBy(to key) bool { return to == "" || s.to != "" && to >= s.to }
+
 // parts reports whether the entries of one user may be in s and outside of it.
 func (s span) parts(user string) bool {
 	all := ofUser(user)

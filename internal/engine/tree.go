@@ -250,30 +250,23 @@ func (t *tree) recallLeaf(k key) (*leaf, bool) {
 
 // recallUser returns the entries of a user, if the leaves where they are were seen lately.
 func (t *tree) recallUser(user string) ([]entry, bool) {
-	all := ofUser(user)
-	var entries []entry
-	for k := all.from; ; {
-		l, ok := t.recallLeaf(k)
-		if !ok {
-			return nil, false
-		}
-		entries = append(entries, entriesOf(l.node.entries, user)...)
-		if k = l.span.to; k == "" || k >= all.to {
-			return entries, true
-		}
-	}
+	entries, ok := t.recallIn(ofUser(user))
+	return entriesOf(entries, user), ok
 }
 
 // recallAll returns all entries, if all leaves were seen lately.
-func (t *tree) recallAll() ([]entry, bool) {
+func (t *tree) recallAll() ([]entry, bool) { return t.recallIn(everywhere) }
+
+// recallIn returns the entries of the leaves where those in the span are, if these were seen lately.
+func (t *tree) recallIn(in span) ([]entry, bool) {
 	var entries []entry
-	for k := key(""); ; {
+	for k := in.from; ; {
 		l, ok := t.recallLeaf(k)
 		if !ok {
 			return nil, false
 		}
 		entries = append(entries, l.node.entries...)
-		if k = l.span.to; k == "" {
+		if k = l.span.to; in.endsBy(k) {
 			return entries, true
 		}
 	}
@@ -291,18 +284,12 @@ func entriesOf(entries []entry, user string) []entry {
 
 // userEntries reads the index's entries of a user.
 func (s *Store) userEntries(ctx context.Context, user string) ([]entry, error) {
-	all := ofUser(user)
 	var entries []entry
-	for k := all.from; ; {
-		l, err := s.leafFor(ctx, k, fresh)
-		if err != nil {
-			return nil, err
-		}
+	err := s.scanSpan(ctx, ofUser(user), fresh, func(l *leaf) error {
 		entries = append(entries, entriesOf(l.node.entries, user)...)
-		if k = l.span.to; k == "" || k >= all.to {
-			return entries, nil
-		}
-	}
+		return nil
+	})
+	return entries, err
 }
 
 // allEntries reads all of the index's entries.
@@ -361,7 +348,7 @@ func (s *Store) scanFrom(ctx context.Context, k key, how freshness, yield func(*
 	}
 }
 
-// scanSpan calls yield for every leaf in the span, one after the other.
+// scanSpan calls yield for every leaf where keys in the span are, one after the other.
 func (s *Store) scanSpan(ctx context.Context, in span, how freshness, yield func(*leaf) error) error {
 	for k := in.from; ; {
 		l, err := s.leafFor(ctx, k, how)
@@ -371,7 +358,7 @@ func (s *Store) scanSpan(ctx context.Context, in span, how freshness, yield func
 		if err := yield(l); err != nil {
 			return err
 		}
-		if k = l.span.to; k == "" || in.to != "" && k >= in.to {
+		if k = l.span.to; in.endsBy(k) {
 			return nil
 		}
 	}

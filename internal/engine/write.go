@@ -197,6 +197,7 @@ func (a *attempt) settle(changes []*change) {
 		if errors.Is(err, errUnchanged) {
 			err = nil
 		}
+		changes[i].at = a.at.span
 		changes[i].settle(err)
 	}
 }
