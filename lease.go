@@ -1,0 +1,121 @@
+package oauthstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+)
+
+// A TokenLeaser is a [TokenStore] that gives out leases on its records: of all who would refresh a token, in any
+// number of processes, one at a time asks the provider, and the others wait for what comes of it. Providers that
+// rotate refresh tokens take a second refresh with the same one for a theft (RFC 9700, 4.14.2).
+//
+// A lease is in the record, taken and given back by compare-and-set. It ends by itself, so that nobody waits for a
+// process that has died, and a holder that was too slow finds out when it saves: see [Lease.Check]. Every other
+// method works as if there were no leases.
+//
+// A store that wraps another one, which gives out none, answers with an error that is [errors.ErrUnsupported].
+type TokenLeaser interface {
+	// LeaseToken reads the record under request.ID and takes the lease on it, unless the token is not due or
+	// somebody else has the lease. Where there is no record it is ErrTokenNotFound.
+	LeaseToken(ctx context.Context, request LeaseRequest) (*Lease, error)
+
+	// RenewLease lets the lease run for as long again, from now on, and notes so in lease. It is ErrLeaseLost where
+	// somebody else has it, or nobody.
+	RenewLease(ctx context.Context, lease *Lease) error
+
+	// SaveLeased updates the record with token, as [TokenUpdater] does, and gives the lease back, in one write. It is
+	// ErrLeaseLost, and nothing is stored, where [Lease.Check] says so.
+	SaveLeased(ctx context.Context, lease *Lease, token *OAuthToken) error
+
+	// ReleaseLease gives the lease back. Where somebody else has it, or nobody, it does nothing.
+	ReleaseLease(ctx context.Context, lease *Lease) error
+}
+
+// A LeaseRequest says on which record a lease is wanted, and when.
+type LeaseRequest struct {
+	ID  string        // of the record
+	For time.Duration // how long the lease is to run; more than 0
+
+	// Due reports, of the token as it is now, whether there is need of a lease; nil is always. It may be called more
+	// than once.
+	Due func(token *OAuthToken) bool
+
+	// TakeOver is the Holder of a lease that somebody else has and that is to be taken from them: of one that has not
+	// changed for as long as it was to run, by the clock of the one who watches. Without it a lease is free again
+	// when it has ended by the clock of this process, and [MaxClockSkew] has passed since.
+	TakeOver string
+}
+
+// MaxClockSkew is by how much the clocks of two processes may differ.
+const MaxClockSkew = 5 * time.Minute
+
+// A Lease is what LeaseToken has found: the token as it is, and who has the lease.
+type Lease struct {
+	Token *OAuthToken
+
+	// Held reports whether the caller has the lease, by this call.
+	Held bool
+
+	// Holder names the lease, held by the caller or another; a random string, another one for each lease. Empty
+	// where nobody has one.
+	Holder string
+
+	// For is how long the lease was to run when it was taken or last renewed, and Until when it ends, by the clock of
+	// its holder.
+	For   time.Duration
+	Until time.Time
+
+	// TakenOver reports whether the lease before was never given back: its holder has died, or lost its way to the
+	// store, and may have asked the provider.
+	TakenOver bool
+}
+
+// ErrLeaseLost says that somebody else has taken a lease over, or has replaced the refresh token that the holder has
+// asked the provider with. Read the record again.
+var ErrLeaseLost = errors.New("oauthstore: lease lost")
+
+// Free reports whether a lease that somebody else has, as l shows it, may be taken by one who asks with request.
+func (l *Lease) Free(request LeaseRequest) bool {
+	return l.Holder == "" || l.Holder == request.TakeOver || time.Now().After(l.Until.Add(MaxClockSkew))
+}
+
+// Check reports whether the holder of the lease l may save token over r, the record as it is now (nil where there is
+// none), on which holder has the lease. It is for those who implement [TokenLeaser].
+//
+// It may while it has the lease and the refresh token is the one that it had when it took the lease. One that has
+// lost the lease may not, with one exception: where nobody has refreshed the token since, and token has another
+// refresh token. The provider has replaced the stored one then, and what the caller has is all that is good.
+//
+// The error is [ErrTokenNotFound] where the record was deleted, even if another has its id by now, and
+// [ErrLeaseLost].
+func (l *Lease) Check(r *Record, holder string, token *OAuthToken) error {
+	if r == nil || r.Replaced(l.Token) {
+		return ErrTokenNotFound
+	}
+	if _, changes := r.Merge(token); !changes {
+		return nil
+	}
+	rotated := token.RefreshToken != "" && token.RefreshToken != l.Token.RefreshToken
+	switch {
+	case r.Token.RefreshToken != l.Token.RefreshToken:
+		return ErrLeaseLost
+	case holder != l.Holder && (!rotated || r.Token.AccessToken != l.Token.AccessToken):
+		return ErrLeaseLost
+	}
+	return nil
+}
+
+// String shows the lease with the secrets of its token redacted.
+func (l Lease) String() string {
+	return fmt.Sprintf("Lease{Holder: %s, Held: %v, Until: %s, %v}", l.Holder, l.Held, l.Until.UTC().Format(time.RFC3339Nano), l.Token)
+}
+
+// Format writes String for every verb.
+func (l Lease) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, l.String()) }
+
+// LogValue makes slog show the lease with the secrets of its token redacted.
+func (l Lease) LogValue() slog.Value { return slog.StringValue(l.String()) }
