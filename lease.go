@@ -78,9 +78,43 @@ type Lease struct {
 // asked the provider with. Read the record again.
 var ErrLeaseLost = errors.New("oauthstore: lease lost")
 
-// Free reports whether a lease that somebody else has, as l shows it, may be taken by one who asks with request.
-func (l *Lease) Free(request LeaseRequest) bool {
-	return l.Holder == "" || l.Holder == request.TakeOver || time.Now().After(l.Until.Add(MaxClockSkew))
+// Validate returns an [*InvalidTokenError] for a request on which no store can give out a lease.
+func (r LeaseRequest) Validate() error {
+	if err := CheckID(r.ID); err != nil {
+		return err
+	}
+	if r.For <= 0 {
+		return &InvalidTokenError{Field: "For", Reason: "is not more than 0"}
+	}
+	return nil
+}
+
+// Take makes the lease l, which shows the token and who has the lease now, what LeaseToken returns on the request, and
+// reports whether that is another lease, to be stored. It is for those who implement [TokenLeaser].
+func (l *Lease) Take(request LeaseRequest) bool {
+	l.Held, l.TakenOver = false, l.Holder != ""
+	switch now := time.Now(); {
+	case request.Due != nil && !request.Due(l.Token):
+		*l = Lease{Token: l.Token}
+	case l.Holder == "", l.Holder == request.TakeOver, now.After(l.Until.Add(MaxClockSkew)):
+		l.Holder, l.For, l.Until, l.Held = RandomID(), request.For, stored(now.Add(request.For)), true
+		return true
+	default:
+		l.TakenOver = false
+	}
+	return false
+}
+
+// Validate returns an [*InvalidTokenError] for a token that cannot be saved under the lease: one that no store can
+// keep, or another record's. It is for those who implement [TokenLeaser].
+func (l *Lease) Validate(token *OAuthToken) error {
+	if err := token.Validate(); err != nil {
+		return err
+	}
+	if token.ID != "" && token.ID != l.Token.ID {
+		return &InvalidTokenError{Field: "ID", Reason: "is not that of the leased token"}
+	}
+	return nil
 }
 
 // Check reports whether the holder of the lease l may save token over r, the record as it is now (nil where there is

@@ -15,16 +15,18 @@ import (
 type Store struct {
 	mu      sync.Mutex
 	records map[string]*oauthstore.Record // by id
+	leases  map[string]*oauthstore.Lease  // by the id of their record
 }
 
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
 	_ oauthstore.TokenUpdater = (*Store)(nil)
+	_ oauthstore.TokenLeaser  = (*Store)(nil)
 )
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{records: make(map[string]*oauthstore.Record)}
+	return &Store{records: make(map[string]*oauthstore.Record), leases: make(map[string]*oauthstore.Lease)}
 }
 
 // FindToken implements [oauthstore.TokenStore].
@@ -99,6 +101,7 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 		return oauthstore.ErrTokenNotFound
 	}
 	delete(s.records, id)
+	delete(s.leases, id)
 	return nil
 }
 
@@ -125,6 +128,7 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.records)
+	clear(s.leases)
 	return nil
 }
 

@@ -24,6 +24,11 @@ type broken struct {
 	get       func(ctx context.Context) ([]*token, error)
 	deleteAll func(ctx context.Context) error
 	tokens    func(ctx context.Context) iter.Seq2[*token, error]
+
+	lease      func(ctx context.Context, r leaseRequest) (*lease, error)
+	renew      func(ctx context.Context, l *lease) error
+	saveLeased func(ctx context.Context, l *lease, t *token) error
+	release    func(ctx context.Context, l *lease) error
 }
 
 func (b *broken) FindToken(ctx context.Context, partial *token) (*token, error) {
@@ -233,4 +238,4 @@ type fault struct {
 }
 
 // faults are all of them, one for each check at least.
-var faults = slices.Concat(valueFaults, nameFaults, findFaults, saveFaults, staleFaults, conflictFaults, idFaults, getFaults, deleteFaults, updateFaults, rangeFaults, contextFaults, concurrentFaults)
+var faults = slices.Concat(valueFaults, nameFaults, findFaults, saveFaults, staleFaults, conflictFaults, idFaults, getFaults, deleteFaults, updateFaults, rangeFaults, leaseFaults, contextFaults, concurrentFaults)

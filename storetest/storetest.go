@@ -24,7 +24,8 @@ import (
 )
 
 // Run checks that the stores which newStore makes keep the contract of [oauthstore.TokenStore], and
-// those of [oauthstore.TokenUpdater] and [oauthstore.TokenRanger] where they have their methods. Each
+// those of [oauthstore.TokenUpdater], [oauthstore.TokenRanger] and [oauthstore.TokenLeaser] where they have their
+// methods. Each
 // subtest asks for a store of its own, which must be empty; some use it from several goroutines.
 // Subtests run one after another.
 //
@@ -58,6 +59,7 @@ var suite = []struct {
 	{"Range", rangeChecks},
 	{"Delete", deleteChecks},
 	{"Update", updateChecks},
+	{"Lease", leaseChecks},
 	{"Context", contextChecks},
 	{"Concurrent", concurrentChecks},
 }
@@ -84,6 +86,7 @@ type subject struct {
 	store   oauthstore.TokenStore
 	updater oauthstore.TokenUpdater // nil where the store has not this ability
 	ranger  oauthstore.TokenRanger  // so is this
+	leaser  oauthstore.TokenLeaser  // and this
 }
 
 func newSubject(t testingT, store oauthstore.TokenStore) *subject {
@@ -92,6 +95,9 @@ func newSubject(t testingT, store oauthstore.TokenStore) *subject {
 		s.updater = &watchedUpdater{t: t, updater: u}
 	}
 	s.ranger, _ = store.(oauthstore.TokenRanger)
+	if l, ok := store.(oauthstore.TokenLeaser); ok {
+		s.leaser = &watchedLeaser{t: t, leaser: l}
+	}
 	return s
 }
 

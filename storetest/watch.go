@@ -81,6 +81,37 @@ func (w *watchedUpdater) UpdateToken(ctx context.Context, token *oauthstore.OAut
 	return wantNoSecret(w.t, "UpdateToken", err)
 }
 
+type watchedLeaser struct {
+	t      testingT
+	leaser oauthstore.TokenLeaser
+}
+
+func (w *watchedLeaser) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest) (*oauthstore.Lease, error) {
+	w.t.Helper()
+	l, err := w.leaser.LeaseToken(ctx, request)
+	return l, wantNoSecret(w.t, "LeaseToken", err)
+}
+
+func (w *watchedLeaser) RenewLease(ctx context.Context, lease *oauthstore.Lease) error {
+	w.t.Helper()
+	return wantNoSecret(w.t, "RenewLease", w.leaser.RenewLease(ctx, lease))
+}
+
+func (w *watchedLeaser) SaveLeased(ctx context.Context, lease *oauthstore.Lease, token *oauthstore.OAuthToken) error {
+	w.t.Helper()
+	before := literal(token)
+	err := w.leaser.SaveLeased(ctx, lease, token)
+	if err != nil {
+		wantUntouched(w.t, "SaveLeased, which failed,", token, before)
+	}
+	return wantNoSecret(w.t, "SaveLeased", err)
+}
+
+func (w *watchedLeaser) ReleaseLease(ctx context.Context, lease *oauthstore.Lease) error {
+	w.t.Helper()
+	return wantNoSecret(w.t, "ReleaseLease", w.leaser.ReleaseLease(ctx, lease))
+}
+
 // errNilToken is what a check sees where the store returned neither a token nor an error, so that it
 // does not have to look for nil itself. The fault is reported already.
 var errNilToken = errors.New("storetest: a nil token without an error")

@@ -1,0 +1,225 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+type (
+	lease        = oauthstore.Lease
+	leaseRequest = oauthstore.LeaseRequest
+)
+
+func (b *broken) LeaseToken(ctx context.Context, r leaseRequest) (*lease, error) {
+	if b.lease != nil {
+		return b.lease(ctx, r)
+	}
+	return b.Store.LeaseToken(ctx, r)
+}
+
+func (b *broken) RenewLease(ctx context.Context, l *lease) error {
+	if b.renew != nil {
+		return b.renew(ctx, l)
+	}
+	return b.Store.RenewLease(ctx, l)
+}
+
+func (b *broken) SaveLeased(ctx context.Context, l *lease, t *token) error {
+	if b.saveLeased != nil {
+		return b.saveLeased(ctx, l, t)
+	}
+	return b.Store.SaveLeased(ctx, l, t)
+}
+
+func (b *broken) ReleaseLease(ctx context.Context, l *lease) error {
+	if b.release != nil {
+		return b.release(ctx, l)
+	}
+	return b.Store.ReleaseLease(ctx, l)
+}
+
+// ask makes b ask with what change makes of a request.
+func (b *broken) ask(change func(r *leaseRequest)) {
+	b.lease = func(ctx context.Context, r leaseRequest) (*lease, error) {
+		change(&r)
+		return b.Store.LeaseToken(ctx, r)
+	}
+}
+
+// answer makes b answer with what change makes of a lease.
+func (b *broken) answer(change func(l *lease)) {
+	b.lease = func(ctx context.Context, r leaseRequest) (*lease, error) {
+		l, err := b.Store.LeaseToken(ctx, r)
+		if err == nil {
+			change(l)
+		}
+		return l, err
+	}
+}
+
+// leasedAs makes b save under what change makes of a lease.
+func (b *broken) leasedAs(change func(l *lease, t *token)) {
+	b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
+		if err := l.Validate(t); err != nil {
+			return err
+		}
+		changed := *l
+		change(&changed, t)
+		err := b.Store.SaveLeased(ctx, &changed, t)
+		_ = b.Store.ReleaseLease(ctx, l)
+		return err
+	}
+}
+
+// unfenced saves without a look at the lease.
+func unfenced(b *broken) func(ctx context.Context, l *lease, t *token) error {
+	return func(ctx context.Context, l *lease, t *token) error {
+		if err := l.Validate(t); err != nil {
+			return err
+		}
+		t.ID = l.Token.ID
+		defer func() { _ = b.Store.ReleaseLease(ctx, l) }()
+		return b.Store.UpdateToken(ctx, t)
+	}
+}
+
+var leaseFaults = []fault{
+	{"gives everyone the lease", "Lease/one at a time has the lease, and all see the token", func(b *broken) {
+		b.answer(func(l *lease) { l.Held = true })
+	}},
+	{"gives a lease where none is due", "Lease/no lease is given where the token is not due", func(b *broken) {
+		b.ask(func(r *leaseRequest) { r.Due = nil })
+	}},
+	{"leases what is not there", "Lease/there is no lease on what is not there", func(b *broken) {
+		b.lease = func(ctx context.Context, r leaseRequest) (*lease, error) {
+			l, err := b.Store.LeaseToken(ctx, r)
+			if errors.Is(err, oauthstore.ErrTokenNotFound) {
+				return &lease{Token: &token{ID: r.ID}}, nil
+			}
+			return l, err
+		}
+	}},
+	{"takes any request", "Lease/a request that cannot be is invalid", func(b *broken) {
+		b.ask(func(r *leaseRequest) { r.For = max(r.For, 1) })
+	}},
+	{"keeps the lease after the holder's save", "Lease/a save by the holder is stored and gives the lease back", func(b *broken) {
+		b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
+			err := b.Store.SaveLeased(ctx, l, t)
+			if err == nil {
+				_, err = b.Store.LeaseToken(ctx, leaseRequest{ID: t.ID, For: time.Minute})
+			}
+			return err
+		}
+	}},
+	{"keeps the lease where there is nothing to write", "Lease/a save by the holder that changes nothing gives the lease back", func(b *broken) {
+		b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
+			stored, err := b.Store.FindTokenByID(ctx, l.Token.ID)
+			if err == nil && t != nil && t.Scope == stored.Scope && t.AccessToken == "" {
+				*t = *stored
+				return nil
+			}
+			return b.Store.SaveLeased(ctx, l, t)
+		}
+	}},
+	{"takes the holder's second try for another's save", "Lease/a save by the holder may be made again", func(b *broken) {
+		b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
+			if stored, err := b.Store.FindTokenByID(ctx, l.Token.ID); err == nil && stored.RefreshToken != l.Token.RefreshToken {
+				return oauthstore.ErrLeaseLost
+			}
+			return b.Store.SaveLeased(ctx, l, t)
+		}
+	}},
+	{"saves another record's token under a lease", "Lease/a save by the holder updates its own record only", func(b *broken) {
+		b.saveLeased = func(ctx context.Context, l *lease, t *token) error { return b.Store.UpdateToken(ctx, t) }
+	}},
+	{"does not give a lease back", "Lease/a lease that is given back is free", func(b *broken) {
+		b.release = func(context.Context, *lease) error { return nil }
+	}},
+	{"does not let a renewed lease run on", "Lease/a lease that is renewed runs on", func(b *broken) {
+		b.renew = func(ctx context.Context, l *lease) error {
+			until := l.Until
+			err := b.Store.RenewLease(ctx, l)
+			l.Until = until
+			return err
+		}
+	}},
+	{"lets everyone take a lease over", "Lease/a lease is taken over by who names its holder, and by nobody else", func(b *broken) {
+		b.lease = func(ctx context.Context, r leaseRequest) (*lease, error) {
+			l, err := b.Store.LeaseToken(ctx, r)
+			if err == nil && !l.Held && r.TakeOver != "" {
+				r.TakeOver = l.Holder
+				return b.Store.LeaseToken(ctx, r)
+			}
+			return l, err
+		}
+	}},
+	{"gives back the lease of another", "Lease/who has lost the lease cannot renew it, or take the other's away", func(b *broken) {
+		b.release = func(ctx context.Context, l *lease) error {
+			now, err := b.Store.LeaseToken(ctx, leaseRequest{ID: l.Token.ID, For: time.Minute})
+			if err != nil {
+				return nil
+			}
+			return b.Store.ReleaseLease(ctx, now)
+		}
+	}},
+	{"does not look who has the lease", "Lease/who has lost the lease cannot save", func(b *broken) { b.saveLeased = unfenced(b) }},
+	{"does not store a refresh token that came too late", "Lease/a refresh token that came too late is stored where nobody has another", func(b *broken) {
+		b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
+			if l.Validate(t) == nil && b.Store.RenewLease(ctx, l) != nil {
+				return oauthstore.ErrLeaseLost
+			}
+			return b.Store.SaveLeased(ctx, l, t)
+		}
+	}},
+	{"stores every new refresh token", "Lease/a refresh token that came too late does not replace a newer one", func(b *broken) {
+		b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
+			err := b.Store.SaveLeased(ctx, l, t)
+			if errors.Is(err, oauthstore.ErrLeaseLost) && t.RefreshToken != l.Token.RefreshToken {
+				return b.Store.UpdateToken(ctx, t)
+			}
+			return err
+		}
+	}},
+	{"does not see that the refresh token was replaced", "Lease/a new consent stays, and ends the lease's worth", func(b *broken) {
+		b.saveLeased = unfenced(b)
+	}},
+	{"saves all that the holder has read", "Lease/saves by others go on, and the holder's does not undo them", func(b *broken) {
+		b.leasedAs(func(_ *lease, t *token) { *t = *literal(t) })
+	}},
+	{"brings a deleted token back", "Lease/a deleted token stays deleted", func(b *broken) {
+		b.saveLeased = func(ctx context.Context, l *lease, t *token) error { return b.Store.SaveToken(ctx, t) }
+	}},
+	{"takes the record that has the id for the leased one", "Lease/a token that took the place of a deleted one stays as it is", func(b *broken) {
+		b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
+			return b.Store.UpdateToken(ctx, literal(t))
+		}
+	}},
+	{"gives leases without a look at the context", "Lease/an ended context ends every method", func(b *broken) {
+		b.lease = func(ctx context.Context, r leaseRequest) (*lease, error) {
+			return b.Store.LeaseToken(context.WithoutCancel(ctx), r)
+		}
+	}},
+	{"gives a lease in two steps", "Lease/of many who ask at once one gets the lease", func(b *broken) { b.lease = lookThenTake(b) }},
+	{"lets two refresh at once", "Lease/what many refresh at once is refreshed once", func(b *broken) { b.lease = lookThenTake(b) }},
+}
+
+// lookThenTake looks who has the lease, and takes it a moment later.
+func lookThenTake(b *broken) func(ctx context.Context, r leaseRequest) (*lease, error) {
+	return func(ctx context.Context, r leaseRequest) (*lease, error) {
+		stored, err := b.Store.FindTokenByID(ctx, r.ID)
+		if err != nil || r.Due != nil && !r.Due(stored) {
+			return b.Store.LeaseToken(ctx, r)
+		}
+		time.Sleep(time.Millisecond)
+		r.Due = nil
+		l, err := b.Store.LeaseToken(ctx, r)
+		if err == nil && !l.Held {
+			r.TakeOver = l.Holder
+			return b.Store.LeaseToken(ctx, r)
+		}
+		return l, err
+	}
+}
