@@ -58,6 +58,7 @@ type Store struct{ engine *engine.Store }
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
 	_ oauthstore.TokenUpdater = (*Store)(nil)
+	_ oauthstore.TokenLeaser  = (*Store)(nil)
 	_ oauthstore.TokenRanger  = (*Store)(nil)
 	_ oauthstore.Repairer     = (*Store)(nil)
 )
@@ -101,6 +102,26 @@ func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) err
 // UpdateToken implements [oauthstore.TokenUpdater], at the cost of SaveToken for a record that exists.
 func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) error {
 	return s.engine.UpdateToken(ctx, token)
+}
+
+// LeaseToken implements [oauthstore.TokenLeaser]. It costs one GetSecretValue, and a PutSecretValue where the lease is given.
+func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest) (*oauthstore.Lease, error) {
+	return s.engine.LeaseToken(ctx, request)
+}
+
+// RenewLease implements [oauthstore.TokenLeaser]. It costs a GetSecretValue and a PutSecretValue.
+func (s *Store) RenewLease(ctx context.Context, lease *oauthstore.Lease) error {
+	return s.engine.RenewLease(ctx, lease)
+}
+
+// SaveLeased implements [oauthstore.TokenLeaser]. It costs one PutSecretValue, with a GetSecretValue before it where the lease is older than a minute.
+func (s *Store) SaveLeased(ctx context.Context, lease *oauthstore.Lease, token *oauthstore.OAuthToken) error {
+	return s.engine.SaveLeased(ctx, lease, token)
+}
+
+// ReleaseLease implements [oauthstore.TokenLeaser], at the cost of RenewLease.
+func (s *Store) ReleaseLease(ctx context.Context, lease *oauthstore.Lease) error {
+	return s.engine.ReleaseLease(ctx, lease)
 }
 
 // DeleteToken implements [oauthstore.TokenStore]. It costs a GetSecretValue, a DeleteSecret and a

@@ -66,6 +66,7 @@ type Store struct{ engine *engine.Store }
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
 	_ oauthstore.TokenUpdater = (*Store)(nil)
+	_ oauthstore.TokenLeaser  = (*Store)(nil)
 	_ oauthstore.TokenRanger  = (*Store)(nil)
 	_ oauthstore.Repairer     = (*Store)(nil)
 )
@@ -110,6 +111,26 @@ func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) err
 // UpdateToken implements [oauthstore.TokenUpdater], at the cost of SaveToken for a record that exists.
 func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) error {
 	return s.engine.UpdateToken(ctx, token)
+}
+
+// LeaseToken implements [oauthstore.TokenLeaser]. It costs one AccessSecretVersion, and an AddSecretVersion where the lease is given.
+func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest) (*oauthstore.Lease, error) {
+	return s.engine.LeaseToken(ctx, request)
+}
+
+// RenewLease implements [oauthstore.TokenLeaser]. It costs an AccessSecretVersion and an AddSecretVersion.
+func (s *Store) RenewLease(ctx context.Context, lease *oauthstore.Lease) error {
+	return s.engine.RenewLease(ctx, lease)
+}
+
+// SaveLeased implements [oauthstore.TokenLeaser]. It costs an AddSecretVersion and a DestroySecretVersion for each superseded version, with an AccessSecretVersion before it where the lease is older than a minute.
+func (s *Store) SaveLeased(ctx context.Context, lease *oauthstore.Lease, token *oauthstore.OAuthToken) error {
+	return s.engine.SaveLeased(ctx, lease, token)
+}
+
+// ReleaseLease implements [oauthstore.TokenLeaser], at the cost of RenewLease.
+func (s *Store) ReleaseLease(ctx context.Context, lease *oauthstore.Lease) error {
+	return s.engine.ReleaseLease(ctx, lease)
 }
 
 // DeleteToken implements [oauthstore.TokenStore]. It costs an AccessSecretVersion, an AddSecretVersion

@@ -21,6 +21,7 @@ type Record struct {
 	Base        Rev      // the revision that this write was made from
 	Claims      []string // nonces of the index entries that this record has stood behind, newest first
 	Siblings    bool     // other records may have the same user name
+	Lease       lease    // who refreshes the token
 	Deleted     bool     // a tombstone: the record was deleted, its older versions perhaps not yet
 	Writes      history  // to this secret, where the service counts them
 
@@ -58,11 +59,12 @@ const (
 	deletedField     = "deleted"
 	writesField      = "writes"
 	writtenField     = "written"
+	leaseField       = "lease"
 )
 
 // Marshal returns what a driver stores for r: header and document, side by side.
 func Marshal(r Record) codec.Document {
-	d := make(codec.Document, len(r.Document)+9)
+	d := make(codec.Document, len(r.Document)+10)
 	maps.Copy(d, r.Document)
 	if !r.Live() {
 		codec.SetFormat(d)
@@ -79,6 +81,7 @@ func Marshal(r Record) codec.Document {
 	set(claimsField, strings.Join(r.Claims, " "))
 	set(siblingsField, mark(r.Siblings))
 	set(deletedField, mark(r.Deleted))
+	set(leaseField, r.Lease.String())
 	set(writesField, r.Writes.String())
 	if !r.Written.IsZero() {
 		set(writtenField, timestamp(r.Written))
@@ -111,6 +114,7 @@ func Unmarshal(secret string, d codec.Document) (Record, error) {
 	r.Claims = strings.Fields(take(claimsField))
 	r.Siblings = take(siblingsField) != ""
 	r.Deleted = take(deletedField) != ""
+	r.Lease = parseLease(take(leaseField))
 	r.Writes = parseHistory(take(writesField))
 	r.Written = parseTimestamp(take(writtenField))
 	if errs != nil {

@@ -35,6 +35,12 @@ func (s *Store) spares(f *found) (bool, error) {
 	case s.spacing > 0:
 		return true, nil
 	default:
-		return false, &oauthstore.WriteQuotaError{ID: f.id, Writes: writes, Per: q.per, RetryAfter: rec.Writes.until(q, now)}
+		return false, s.quotaError(f)
 	}
+}
+
+// quotaError says that what is left of the writes to the record is kept for more than access tokens.
+func (s *Store) quotaError(f *found) error {
+	q, now, writes := s.quota(), time.Now(), f.state.rec.Writes
+	return &oauthstore.WriteQuotaError{ID: f.id, Writes: writes.count(q, now), Per: q.per, RetryAfter: writes.until(q, now)}
 }

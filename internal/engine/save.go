@@ -20,7 +20,7 @@ func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) err
 	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
 		return err
 	}
-	return s.save(ctx, token, true)
+	return s.save(ctx, token, saveMode{insert: true})
 }
 
 // UpdateToken implements oauthstore.TokenUpdater.
@@ -31,7 +31,7 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 	if err := oauthstore.CheckFindable(token); err != nil {
 		return err
 	}
-	return s.save(ctx, token, false)
+	return s.save(ctx, token, saveMode{})
 }
 
 // A failedInsert is errAgain where that is because of a write of which nobody knows whether it has taken effect.
@@ -43,11 +43,17 @@ func (f failedInsert) Error() string { return f.failure.Error() }
 // Is makes it an errAgain.
 func (f failedInsert) Is(target error) bool { return target == errAgain }
 
+// A saveMode says what a save may do.
+type saveMode struct {
+	insert bool
+	lease  *oauthstore.Lease // under which it is made; nil for none
+}
+
 // save starts over as long as others keep changing what the token points at, and a few times where the service
 // fails.
-func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert bool) error {
+func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, how saveMode) error {
 	for p := s.patience(); ; {
-		stored, err := s.saveOnce(ctx, token, insert)
+		stored, err := s.saveOnce(ctx, token, how)
 		if err == nil {
 			*token = *stored
 			return nil
@@ -73,8 +79,11 @@ func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, insert b
 }
 
 // saveOnce returns the token as it is now stored.
-func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, insert bool) (*oauthstore.OAuthToken, error) {
-	l := s.newLookup(token, insert)
+func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, how saveMode) (*oauthstore.OAuthToken, error) {
+	l := s.newLookup(token, how.insert)
+	if how.lease != nil {
+		l.knowLeased(how.lease)
+	}
 	f, err := l.resolve(ctx)
 	if _, invalid := oauthstore.NewRecord(token); err == nil && f == nil && invalid != nil && l.forSave {
 		// No insert comes of this that would find out that the cached index is old.
@@ -85,8 +94,8 @@ func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, inse
 	case err != nil:
 		return nil, asInvalid(err)
 	case f != nil:
-		return s.update(ctx, l, f, insert)
-	case insert:
+		return s.update(ctx, l, f, how)
+	case how.insert:
 		return s.insert(ctx, l)
 	default:
 		return nil, oauthstore.ErrTokenNotFound
@@ -104,7 +113,7 @@ func asInvalid(err error) error {
 }
 
 // update merges the token into the record f.
-func (s *Store) update(ctx context.Context, l *lookup, f *found, insert bool) (*oauthstore.OAuthToken, error) {
+func (s *Store) update(ctx context.Context, l *lookup, f *found, how saveMode) (*oauthstore.OAuthToken, error) {
 	unlock, waited, err := s.locks.lock(ctx, f.name)
 	if err != nil {
 		return nil, err
@@ -115,7 +124,7 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found, insert bool) (*
 			return nil, err
 		}
 	}
-	u := updating{store: s, lookup: l, id: f.id, name: f.name, insert: insert}
+	u := updating{store: s, lookup: l, id: f.id, name: f.name, saveMode: how}
 	after, try, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
 		return u.change(ctx, cur)
 	})
@@ -140,7 +149,7 @@ type updating struct {
 	store    *Store
 	lookup   *lookup
 	id, name string
-	insert   bool // the caller would insert too, and so change a record that has taken another's place
+	saveMode // who would insert too also changes a record that has taken another's place
 
 	answer *oauthstore.OAuthToken // where there is nothing to write
 	tries  []updateTry
@@ -159,7 +168,15 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	token := u.lookup.token
+	token, next := u.lookup.token, cur.rec
+	if l := u.lease; l != nil {
+		if err := l.Check(f.record, cur.rec.Lease.holder, token); err != nil {
+			return nil, err
+		}
+		if next.Lease.holder == l.Holder {
+			next.Lease = lease{} // given back
+		}
+	}
 	switch {
 	case f.record == nil, oauthstore.RuleFor(token) != oauthstore.RuleID &&
 		oauthstore.Match(token, []*oauthstore.OAuthToken{&f.record.Token}) == nil:
@@ -168,11 +185,11 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 		return nil, oauthstore.ErrTokenNotFound
 	}
 	merged, changed := f.record.Merge(token)
-	if !changed {
+	if !changed && next.Lease == cur.rec.Lease {
 		u.answer = merged.Found(nil)
 		return nil, nil
 	}
-	if renews(&f.record.Token, &merged.Token) {
+	if u.lease == nil && renews(&f.record.Token, &merged.Token) {
 		switch skip, err := u.store.spares(f); {
 		case err != nil:
 			return nil, err
@@ -181,7 +198,6 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 			return nil, nil
 		}
 	}
-	next := cur.rec
 	nonce, err := u.rename(ctx, f, &merged.Token, &next)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ const (
 	MaxTimeout     = 2 * time.Minute
 )
 
-// A Store implements oauthstore.TokenStore and oauthstore.TokenUpdater over a driver.
+// A Store implements oauthstore.TokenStore, and the abilities beside it, over a driver.
 type Store struct {
 	driver  Driver
 	codec   codec.Codec
@@ -29,6 +29,7 @@ type Store struct {
 	locks   locks
 	index   tree
 	queues  queues
+	leases  leases
 }
 
 // New returns a store. It does no I/O.

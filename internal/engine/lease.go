@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// A lease is what the header of a record says of the one who has the lease on it.
+type lease struct {
+	holder string // empty: nobody
+	lasts  time.Duration
+	until  time.Time
+}
+
+// String is the lease as it is stored: the holder, and two times in milliseconds. It is empty where nobody has it.
+func (l lease) String() string {
+	if l.holder == "" {
+		return ""
+	}
+	return fmt.Sprint(l.holder, " ", l.lasts.Milliseconds(), " ", l.until.UnixMilli())
+}
+
+// parseLease reads what String wrote. What it cannot read is nobody's lease.
+func parseLease(s string) lease {
+	f := strings.Fields(s)
+	if len(f) < 3 { // a later version may say more
+		return lease{}
+	}
+	lasts, err := strconv.ParseInt(f[1], 10, 64)
+	until, err2 := strconv.ParseInt(f[2], 10, 64)
+	if cmp.Or(err, err2) != nil {
+		return lease{}
+	}
+	return lease{f[0], time.Duration(lasts) * time.Millisecond, time.UnixMilli(until).UTC()}
+}
+
+// LeaseToken implements oauthstore.TokenLeaser.
+//
+// Where the service counts writes, those that are left at the end of a day are kept for refresh tokens that were
+// replaced: a record whose refresh token never was gets no lease then, but an oauthstore.WriteQuotaError.
+func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest) (*oauthstore.Lease, error) {
+	if err := cmp.Or(ctx.Err(), request.Validate()); err != nil {
+		return nil, err
+	}
+	f, unlock, err := s.lockRecord(ctx, request.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var l *oauthstore.Lease
+	after, try, err := s.commit(ctx, f.name, f.state, 0, func(cur state, _ error) (*Record, error) {
+		f, err := s.decode(f.id, f.name, cur)
+		switch {
+		case err != nil:
+			return nil, err
+		case f.record == nil:
+			return nil, oauthstore.ErrTokenNotFound
+		}
+		had := cur.rec.Lease
+		l = &oauthstore.Lease{Token: f.record.Found(nil), Holder: had.holder, For: had.lasts, Until: had.until}
+		if !l.Take(request) {
+			return nil, nil
+		}
+		if q := s.quota(); len(f.record.Superseded) == 0 && q.reserved(cur.rec.Writes.count(q, time.Now())) {
+			return nil, s.quotaError(f)
+		}
+		next := cur.rec
+		next.Lease = lease{l.Holder, l.For, l.Until}
+		return &next, nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case try < 0:
+		return l, nil
+	}
+	if f, err = s.decode(f.id, f.name, after); err != nil {
+		return nil, err
+	}
+	s.leases.keep(l, f)
+	return l, nil
+}
+
+// lockRecord reads the record under id, and locks it against other calls of this process.
+func (s *Store) lockRecord(ctx context.Context, id string) (f *found, unlock func(), err error) {
+	name, err := s.tokenName(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if unlock, _, err = s.locks.lock(ctx, name); err != nil {
+		return nil, nil, err
+	}
+	if f, err = s.look(ctx, id); err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return f, unlock, nil
+}
+
+// RenewLease implements oauthstore.TokenLeaser.
+func (s *Store) RenewLease(ctx context.Context, l *oauthstore.Lease) error {
+	until := time.UnixMilli(time.Now().Add(l.For).UnixMilli()).UTC()
+	f, err := s.changeLease(ctx, l, func(had lease) (lease, error) {
+		if had.holder != l.Holder {
+			return had, oauthstore.ErrLeaseLost
+		}
+		had.until = until
+		return had, nil
+	})
+	if err != nil {
+		return err
+	}
+	l.Until = until
+	s.leases.keep(l, f)
+	return nil
+}
+
+// ReleaseLease implements oauthstore.TokenLeaser.
+func (s *Store) ReleaseLease(ctx context.Context, l *oauthstore.Lease) error {
+	_, err := s.changeLease(ctx, l, func(had lease) (lease, error) {
+		if had.holder == l.Holder {
+			had = lease{}
+		}
+		return had, nil
+	})
+	return err
+}
+
+// changeLease makes the lease on the record what change says, of one that is nobody's where there is no record.
+func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change func(had lease) (lease, error)) (*found, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, unlock, err := s.lockRecord(ctx, l.Token.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	s.leases.take(l) // it becomes an old one
+	after, _, err := s.commit(ctx, f.name, f.state, 0, func(cur state, _ error) (*Record, error) {
+		next := cur.rec
+		if next.Lease, err = change(cur.rec.Lease); err != nil || next.Lease == cur.rec.Lease || !cur.rec.Live() {
+			return nil, err
+		}
+		return &next, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.decode(f.id, f.name, after)
+}
+
+// SaveLeased implements oauthstore.TokenLeaser.
+func (s *Store) SaveLeased(ctx context.Context, l *oauthstore.Lease, token *oauthstore.OAuthToken) error {
+	if err := cmp.Or(ctx.Err(), l.Validate(token)); err != nil {
+		return err
+	}
+	saved := *token
+	saved.ID = l.Token.ID
+	if err := s.save(ctx, &saved, saveMode{lease: l}); err != nil {
+		return err
+	}
+	*token = saved
+	return nil
+}
+
+// knowLeased lets the lookup know the leased record as the holder has left it, if that was lately.
+func (l *lookup) knowLeased(by *oauthstore.Lease) {
+	if f := l.store.leases.take(by); f != nil {
+		l.loaded[f.id] = f
+	}
+}
+
+// leases remembers the records that this process has leased, so that the save needs no read.
+type leases struct {
+	mu   sync.Mutex
+	held map[string]leased // by holder
+}
+
+type leased struct {
+	record *found
+	at     time.Time
+}
+
+// keep remembers f, the record as the holder of l has left it. It forgets those of which that was long ago.
+func (ls *leases) keep(l *oauthstore.Lease, f *found) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.held == nil {
+		ls.held = make(map[string]leased)
+	}
+	maps.DeleteFunc(ls.held, func(_ string, other leased) bool { return other.old() })
+	ls.held[l.Holder] = leased{f, time.Now()}
+}
+
+// maxLeasedAge is how old a record may be for a write to be made from it.
+const maxLeasedAge = time.Minute
+
+func (l leased) old() bool { return elapsed(l.at) > maxLeasedAge }
+
+// take returns the record and forgets it; nil where it is not remembered.
+func (ls *leases) take(l *oauthstore.Lease) *found {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	held := ls.held[l.Holder]
+	delete(ls.held, l.Holder)
+	if held.old() {
+		return nil
+	}
+	return held.record
+}
