@@ -18,7 +18,7 @@ func literal(tok oauthstore.OAuthToken) oauthstore.OAuthToken {
 	return oauthstore.OAuthToken{
 		ID: tok.ID, UserName: tok.UserName, ClientID: tok.ClientID, ClientSecret: tok.ClientSecret, RedirectURL: tok.RedirectURL,
 		GrantToken: tok.GrantToken, RefreshToken: tok.RefreshToken, AccessToken: tok.AccessToken, TokenType: tok.TokenType,
-		Scope: tok.Scope, APIDomain: tok.APIDomain, Expiry: tok.Expiry,
+		Scope: tok.Scope, APIDomain: tok.APIDomain, Extra: tok.Extra, Expiry: tok.Expiry,
 	}
 }
 
@@ -47,7 +47,7 @@ func set(tok *oauthstore.OAuthToken, field, value string) {
 
 // mergeable are the string fields that a save can change.
 var mergeable = []string{
-	"UserName", "ClientID", "ClientSecret", "RedirectURL", "GrantToken", "RefreshToken", "AccessToken", "TokenType", "Scope", "APIDomain",
+	"UserName", "ClientID", "ClientSecret", "RedirectURL", "GrantToken", "RefreshToken", "AccessToken", "TokenType", "Scope", "APIDomain", "Extra",
 }
 
 func TestNewRecord(t *testing.T) {

@@ -55,6 +55,10 @@ type OAuthToken struct {
 	// APIDomain is the base URL of the API that AccessToken is for, where the provider names one.
 	APIDomain string
 
+	// Extra holds those other members of the provider's answer that the application keeps, such as instance_url,
+	// as the text of a JSON object.
+	Extra string
+
 	// Expiry is when AccessToken ends. Zero: not known, or never. Stored in milliseconds, as UTC.
 	Expiry time.Time
 
@@ -95,6 +99,7 @@ func (t *OAuthToken) textFields() []textField {
 		{"TokenType", &t.TokenType, false},
 		{"Scope", &t.Scope, false},
 		{"APIDomain", &t.APIDomain, false},
+		{"Extra", &t.Extra, true},
 	}
 }
 

@@ -35,6 +35,7 @@ func secretive() oauthstore.OAuthToken {
 		TokenType:    "Bearer",
 		Scope:        "read",
 		APIDomain:    "https://api.example.com",
+		Extra:        `{"id_token":"` + secret + `-id"}`,
 		Expiry:       time.Date(2040, 1, 2, 3, 4, 5, 6e6, time.UTC),
 	}
 }
@@ -42,7 +43,7 @@ func secretive() oauthstore.OAuthToken {
 const shown = "OAuthToken{ID: id-1, UserName: alice, ClientID: client-1, ClientSecret: [redacted], " +
 	"RedirectURL: https://app.example.com/callback, GrantToken: [redacted], RefreshToken: [redacted], " +
 	"AccessToken: [redacted], TokenType: Bearer, Scope: read, APIDomain: https://api.example.com, " +
-	"Expiry: 2040-01-02T03:04:05.006Z}"
+	"Extra: [redacted], Expiry: 2040-01-02T03:04:05.006Z}"
 
 // textVerbs are those that suit what has a text, errors for example.
 var textVerbs = []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%#x", "%10v", "%-40s", "%.3s", "%.2q"}
@@ -324,6 +325,7 @@ func TestOAuthToken_Validate(t *testing.T) {
 		{"TokenType", &oauthstore.OAuthToken{TokenType: "\xff"}},
 		{"Scope", &oauthstore.OAuthToken{Scope: "\xff"}},
 		{"APIDomain", &oauthstore.OAuthToken{APIDomain: "\xed\xa0\x80"}},
+		{"Extra", &oauthstore.OAuthToken{Extra: secret + "\xff"}},
 		{"", &oauthstore.OAuthToken{Expiry: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)}},
 		{"", &oauthstore.OAuthToken{Expiry: time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)}},
 		{"Expiry", &oauthstore.OAuthToken{Expiry: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}},

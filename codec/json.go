@@ -18,6 +18,7 @@ import (
 //	client_id, client_secret, redirect_url
 //	grant_token, refresh_token, access_token
 //	token_type, scope, api_domain
+//	extra                      other members of the provider's answer, a JSON object in a string
 //	expiry_time                milliseconds since 1970-01-01 UTC
 //	superseded_refresh_tokens  digests of former refresh tokens, newest first, with spaces between
 //
@@ -51,6 +52,7 @@ func columns(t *oauthstore.OAuthToken) []column {
 		{"token_type", &t.TokenType},
 		{"scope", &t.Scope},
 		{"api_domain", &t.APIDomain},
+		{"extra", &t.Extra},
 	}
 }
 

@@ -251,6 +251,7 @@ func full(userName string) *oauthstore.OAuthToken {
 		TokenType:    "Bearer",
 		Scope:        "read write",
 		APIDomain:    "https://api.example.com",
+		Extra:        `{"instance_url":"https://eu.example.com","id_token":"` + hush + `id"}`,
 		Expiry:       time.Date(2040, 2, 3, 4, 5, 6, 789e6, time.UTC),
 	}
 }

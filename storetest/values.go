@@ -42,7 +42,7 @@ func valueText(t *subject) {
 				*value = hush + text + name
 			}
 		}
-		token.TokenType, token.Scope, token.APIDomain = text, text, text
+		token.TokenType, token.Scope, token.APIDomain, token.Extra = text, text, text, text
 		want := literal(token)
 		t.save(token)
 		want.ID = token.ID

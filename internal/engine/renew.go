@@ -16,7 +16,7 @@ func renews(was, is *oauthstore.OAuthToken) bool {
 	if a.AccessToken == b.AccessToken {
 		return false
 	}
-	b.AccessToken, b.TokenType, b.Scope, b.Expiry = a.AccessToken, a.TokenType, a.Scope, a.Expiry
+	b.AccessToken, b.TokenType, b.Scope, b.Expiry, b.Extra = a.AccessToken, a.TokenType, a.Scope, a.Expiry, a.Extra
 	return a == b
 }
 

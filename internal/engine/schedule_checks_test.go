@@ -42,8 +42,12 @@ func (s *schedule) checkTransition(was, is moment) bool {
 		if s.putBack(id, before, after) {
 			continue
 		}
+		if s.cameBack(id, before, after) {
+			s.t.Errorf("after step %d: token %s: a save took effect twice: %s to %s", s.step.Load(), id, show(before), show(after))
+			return false
+		}
 		if !slices.ContainsFunc(s.ops, func(o *operation) bool {
-			return o.explains(id, before, after) && s.mayInsert(o, before) || s.faulty && s.open(o) && s.repeats(o, id, before, after)
+			return (s.open(o) || o.late || o.err != nil) && o.explains(id, before, after) && s.mayInsert(o, before) || s.faulty && s.open(o) && s.repeats(o, id, before, after)
 		}) {
 			s.t.Errorf("after step %d: token %s: nobody has asked for this change: %s to %s", s.step.Load(), id, show(before), show(after))
 			return false
@@ -65,11 +69,32 @@ func (s *schedule) putBack(id string, before, after *oauthstore.OAuthToken) bool
 	if before != nil || !s.faulty || !s.m.tombstones {
 		return false
 	}
-	for _, m := range slices.Backward(s.moments) {
+	for i, m := range slices.Backward(s.moments) {
 		if m[id] != nil {
-			return same(m[id], after) && slices.ContainsFunc(s.ops, func(o *operation) bool {
-				return o.explains(id, after, nil) && s.open(o)
-			})
+			deletes := func(o *operation) bool { return o.explains(id, after, nil) }
+			return same(m[id], after) && slices.ContainsFunc(s.ops, func(o *operation) bool { return deletes(o) && s.open(o) }) &&
+				!slices.ContainsFunc(s.ops, func(o *operation) bool { return deletes(o) && o.err == nil && !s.open(o) && o.end > i })
+		}
+	}
+	return false
+}
+
+// cameBack reports whether what a save has stored, and another has replaced since, is stored once more: by its write id
+// it knows that it was, where no more writes have come in between than a record remembers.
+func (s *schedule) cameBack(id string, before, after *oauthstore.OAuthToken) bool {
+	if before == nil || after == nil || before.Scope == after.Scope || s.stale {
+		return false
+	}
+	changes, now := 0, before
+	for _, m := range slices.Backward(s.moments) {
+		switch {
+		case m[id] == nil || changes >= maxEarlier-1: // others may have marked the record
+			return false
+		case !same(m[id], now):
+			changes, now = changes+1, m[id]
+		}
+		if m[id].Scope == after.Scope {
+			return true
 		}
 	}
 	return false
@@ -169,10 +194,12 @@ func (s *schedule) untrue(o *operation) string {
 		if !o.save || !s.once(o, none) {
 			return "there was a token to merge it into all the time"
 		}
-	case o.deletes != "" && o.deletes != "*" && errors.Is(o.err, oauthstore.ErrAccessDenied) && s.failed == 1 && s.lost(o):
+	case o.deletes != "" && o.deletes != "*" && errors.Is(o.err, oauthstore.ErrAccessDenied) && o.failed == 1 && !s.stood && s.lost(o):
 		return "it was denied, and the token is gone"
 	case s.skew > 0 && errors.Is(o.err, oauthstore.ErrUnavailable):
 		return "" // by its clock another writer was about to take the user name for a long time
+	case o.repair && o.process.keeps && errors.Is(o.err, oauthstore.ErrAccessDenied):
+		return "" // it says what it could not do
 	case o.err != nil:
 		if !s.faulty {
 			return "nothing has failed"
@@ -207,12 +234,13 @@ func (s *schedule) untrue(o *operation) string {
 	return ""
 }
 
-// lost reports whether the token that o was to delete is gone after it, and nobody else has asked for that.
+// lost reports whether the token that o was to delete is gone after it, and nobody else was at it meanwhile.
 func (s *schedule) lost(o *operation) bool {
+	end := min(o.end, len(s.moments)-1)
 	others := slices.ContainsFunc(s.ops, func(other *operation) bool {
-		return other != o && (other.deletes == o.deletes || other.deletes == "*")
+		return other != o && !other.find && other.begin <= o.end && (other.end < 0 || other.end >= o.begin)
 	})
-	return !others && s.moments[o.begin][o.deletes] != nil && s.moments[len(s.moments)-1][o.deletes] == nil
+	return !others && s.moments[o.begin][o.deletes] != nil && s.moments[end][o.deletes] == nil
 }
 
 // holds reports whether stored has all that token sets.

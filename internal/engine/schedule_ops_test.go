@@ -20,8 +20,11 @@ func pick[T any](s *schedule, from []T) T { return from[s.rng.IntN(len(from))] }
 
 // operation returns one that the seed decides on. Its name makes its values unlike all others.
 func (s *schedule) operation(name string) *operation {
-	if s.pages {
+	switch {
+	case s.pages:
 		return s.pageOperation(name)
+	case s.hot:
+		return s.hotOperation(name)
 	}
 	user, client, id := pick(s, someUsers), pick(s, someClients), pick(s, someIDs)
 	full := oauthstore.OAuthToken{UserName: user, ClientID: client, RefreshToken: "r" + name, Scope: "s" + name}
@@ -57,14 +60,48 @@ func (s *schedule) operation(name string) *operation {
 	}
 }
 
+// hotOperation is one on the token of a user who comes and goes.
+func (s *schedule) hotOperation(name string) *operation {
+	id := oauthstore.DerivedID("alice", "")
+	full := oauthstore.OAuthToken{UserName: "alice", RefreshToken: "r" + name, Scope: "s" + name}
+	switch n := s.rng.IntN(20); {
+	case n < 8:
+		if n%2 == 0 {
+			full.ID = id
+		}
+		return saveOf("save", full, true)
+	case n < 10:
+		return saveOf("update", oauthstore.OAuthToken{ID: id, Scope: "s" + name}, false)
+	case n < 17:
+		return deleteOf(id)
+	case n < 18:
+		return &operation{what: "Repair", repair: true, do: func(ctx context.Context, o *operation) error {
+			_, err := o.process.store.Repair(ctx, oauthstore.RepairOptions{})
+			return err
+		}}
+	default:
+		return findOf(oauthstore.OAuthToken{UserName: "alice"})
+	}
+}
+
 // pageOperation is one of a store whose users come and go: the index is at work.
 func (s *schedule) pageOperation(name string) *operation {
 	user := fmt.Sprint("filler", s.rng.IntN(25))
 	full := oauthstore.OAuthToken{UserName: user, RefreshToken: "r" + name}
-	switch n := s.rng.IntN(23); {
+	n := s.rng.IntN(24)
+	switch often := s.rng.IntN(2) == 0; {
+	case often && s.seed%3 == 0: // users move from page to page
+		n = pick(s, []int{7, 11, 11, 14, 14, 14, 18})
+	case often && s.seed%3 == 1: // the tree grows
+		full.UserName, n = "filler"+name, pick(s, []int{0, 0, 0, 18})
+	}
+	switch {
 	case n < 5:
 		return saveOf("save", full, true)
 	case n < 8:
+		if n == 7 && s.rng.IntN(2) == 0 {
+			return deleteOf(oauthstore.DerivedID("alice", pick(s, []string{"", "", fmt.Sprint("client", s.rng.IntN(10))})))
+		}
 		return deleteOf(oauthstore.DerivedID(user, ""))
 	case n < 10:
 		full.UserName, full.ClientID = "alice", fmt.Sprint("client", s.rng.IntN(10)) // who fills several pages
@@ -72,7 +109,7 @@ func (s *schedule) pageOperation(name string) *operation {
 	case n < 11:
 		return saveOf("save", oauthstore.OAuthToken{UserName: "alice", RefreshToken: "r" + name}, true)
 	case n < 14:
-		return findOf(oauthstore.OAuthToken{UserName: pick(s, []string{"alice", "x", "y", "z"})})
+		return findOf(oauthstore.OAuthToken{UserName: pick(s, []string{"alice", "alice", "x", "y", "z"})})
 	case n < 15:
 		return saveOf("rename", oauthstore.OAuthToken{ID: oauthstore.DerivedID(user, ""), UserName: pick(s, []string{"x", "y", "z"})}, true)
 	case n < 18:
@@ -86,6 +123,8 @@ func (s *schedule) pageOperation(name string) *operation {
 			return ctx.Err()
 		}}
 	case n < 22:
+		return saveOf("save with id", oauthstore.OAuthToken{ID: pick(s, []string{"x", "y"}), UserName: "alice", RefreshToken: "r" + name}, true)
+	case n < 23:
 		return &operation{what: "Repair", repair: true, do: func(ctx context.Context, o *operation) error {
 			_, err := o.process.store.Repair(ctx, oauthstore.RepairOptions{})
 			return err

@@ -44,6 +44,9 @@ func TestSchedules(t *testing.T) {
 		"when the index is divided and joined all the time":  {pages: true},
 		"when processes die that divide and join it":         {pages: true, faults: 5},
 		"when processes stand still that divide and join it": {pages: true, stale: true, faults: 4, standstills: 1},
+		"when all want one token":                            {hot: true, faults: 5},
+		"when all want one token and processes stand still":  {hot: true, faults: 3, standstills: 2},
+		"when all want one token and reads lag behind":       {hot: true, faults: 5, stale: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if *oneOnly && seen {
@@ -72,6 +75,7 @@ type scheduleKind struct {
 	standstills int // at most
 	stale       bool
 	pages       bool          // little else is done
+	hot         bool          // everything is about one user
 	skew        time.Duration // how far a process's clock may be from the service's
 }
 
@@ -94,6 +98,7 @@ type schedule struct {
 	parked []*parked
 	late   []*parked // calls that failed and may still take effect
 	faulty bool      // something has failed
+	stood  bool      // for longer than a call may take
 	failed int       // how many calls
 	frozen int       // calls that have taken effect and whose processes stand still
 
@@ -109,6 +114,8 @@ type process struct {
 	store *Store
 	ctx   context.Context
 	die   context.CancelFunc
+
+	keeps bool // may not delete pages
 }
 
 // An operation is one call of a store's method, in the life of a task.
@@ -125,7 +132,9 @@ type operation struct {
 	token      oauthstore.OAuthToken // the argument
 	result     []*oauthstore.OAuthToken
 	err        error
-	begin, end int // moments
+	begin, end int  // moments
+	failed     int  // calls
+	late       bool // one of them may still take effect
 }
 
 func (o *operation) String() string {
@@ -159,8 +168,11 @@ func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 	}
 	fillers := s.rng.IntN(10)
 	if kind.pages {
-		fillers = 5 + s.rng.IntN(30)
+		fillers = 5 + s.rng.IntN(50)
 		s.m.limits.Page = []int{600, 900}[s.rng.IntN(2)]
+	}
+	if kind.hot {
+		fillers = s.rng.IntN(3)
 	}
 	for i := range fillers {
 		save(t, s.m.store(), oauthstore.OAuthToken{UserName: fmt.Sprint("filler", i), RefreshToken: "r"})
@@ -173,6 +185,7 @@ func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 			now, _, _ := s.m.content(t)
 			s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
 		}
+		s.replaceFirstClient()
 	}
 	for id, user := range map[string]string{"x": "alice", "y": "bob"} {
 		if !kind.pages && s.seed%5 == uint64(len(user))-2 { // some have tokens that are older than grace
@@ -185,9 +198,24 @@ func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 	s.m.around = s.park
 	for i := range 2 + s.rng.IntN(2) {
 		ctx, die := context.WithCancel(context.Background())
-		s.processes = append(s.processes, &process{fmt.Sprint("process ", i), New(s.driver(), codec.JSON{}, MaxTimeout), ctx, die})
+		keeps := kind.pages && s.rng.IntN(3) == 0
+		s.processes = append(s.processes, &process{fmt.Sprint("process ", i), New(s.driver(), codec.JSON{}, MaxTimeout), ctx, die, keeps})
 	}
 	return s
+}
+
+// replaceFirstClient lets another of alice's clients have the id that is derived from her name.
+func (s *schedule) replaceFirstClient() {
+	if err := s.m.store().DeleteToken(s.t.Context(), oauthstore.DerivedID("alice", "")); err != nil {
+		s.t.Fatal(err)
+	}
+	for range 2 { // the moment without it counts too
+		now, _, _ := s.m.content(s.t)
+		s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
+		save(s.t, s.m.store(), oauthstore.OAuthToken{UserName: "alice", ClientID: "another", RefreshToken: "r"})
+	}
+	now, _, _ := s.m.content(s.t)
+	s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
 }
 
 // park lets a call wait for its turn.
@@ -195,6 +223,9 @@ func (s *schedule) park(ctx context.Context, c call, run func() error) error {
 	op, ok := ctx.Value(operationKey{}).(*operation)
 	if !ok {
 		return run() // the test's own
+	}
+	if op.process.keeps && strings.HasPrefix(c.name, pagePrefix) && slices.Contains([]string{del, bury, destroy}, c.op) {
+		return oauthstore.ErrAccessDenied
 	}
 	p := &parked{op, c, run, make(chan func() error, 1)}
 	s.mu.Lock()
@@ -222,7 +253,11 @@ func (s *schedule) run() {
 			s.t.Logf("seed %d, tombstones %v\n%s", s.seed, s.m.tombstones, strings.Join(s.trace, "\n"))
 		}
 	}()
-	for task := range 2 + s.rng.IntN(4) {
+	tasks := 2
+	if s.pages || s.hot {
+		tasks = 4
+	}
+	for task := range tasks + s.rng.IntN(4) {
 		s.start(task, s.processes[s.rng.IntN(len(s.processes))], 1+s.rng.IntN(3))
 	}
 	for {
@@ -274,6 +309,7 @@ func (s *schedule) next() {
 	switch {
 	case s.standstills > 0 && s.rng.IntN(30) == 0:
 		s.standstills--
+		s.stood = true
 		s.faulty, s.failed = true, s.failed+1 // calls that take longer than they may are given up
 		s.late = nil                          // and do not come any more
 		s.sleep(grace + time.Second)
@@ -319,6 +355,7 @@ func (s *schedule) letGo() {
 	}
 	s.faults--
 	s.faulty, s.failed = true, s.failed+1
+	p.op.failed++
 	s.fail(p)
 }
 
@@ -355,6 +392,7 @@ func (s *schedule) fail(p *parked) {
 	case 2:
 		s.say(p, "gets no answer, and MAY COME LATER")
 		s.late = append(s.late, p)
+		p.op.late = true
 		p.verdict <- func() error { return errLost }
 	case 3:
 		s.say(p, "takes effect, and the PROCESS DIES")

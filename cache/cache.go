@@ -1,0 +1,208 @@
+// Package cache keeps the tokens of an [oauthstore.TokenStore] in the memory of the process, so that most finds cost
+// no request. Start with [New]: it wraps any store and is one itself.
+//
+// What it guarantees:
+//
+//   - A find by id or by user name (and client id) that hits costs no request, and no allocation but the copy that it
+//     returns. The copy is what the wrapped store returned, what it remembers for a later save included: a stale one
+//     does not undo what others have saved.
+//   - Writes through the Store are seen by every find that begins after they have returned. A write that fails, of
+//     which nobody knows whether it has taken effect, makes the Store forget what it may have changed.
+//   - An access token that has expired, or does within [oauthstore.DefaultLeeway], is read again before it is
+//     returned: another process may have refreshed it. One that had expired already when it was read is not read
+//     more often than [WithNegativeTTL] says.
+//   - Finds of one token that miss at the same time share one request. Who gives up does so alone.
+//
+// What it does not: writes of other processes, or past the Store, are not seen for as long as [WithTTL] says, and of
+// a token that was not found for as long as WithNegativeTTL says. Who must know what is stored now asks the wrapped
+// store, or takes a lease: [Store.LeaseToken] always reads. All other finds, by access, grant or refresh token or
+// with fields of the caller's own, and GetTokens, go to the wrapped store and are not kept.
+//
+// Tokens are in the process's memory, as every token in use is. They stay there until they are read anew, pushed out
+// by others, or the Store is closed.
+//
+// Only what the contract of [oauthstore.OAuthToken] demands is kept: tokens that remember what was read, as
+// [oauthstore.Record.Found] makes them.
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// A Store is an [oauthstore.TokenStore] that remembers what the one it wraps has answered. Make it with [New], one
+// for a wrapped store, and keep it for as long as the process lives.
+//
+// It has the methods of [oauthstore.TokenUpdater], [oauthstore.TokenRanger], [oauthstore.Repairer] and
+// [oauthstore.TokenLeaser]. Where the wrapped store has not, the error is [errors.ErrUnsupported]; only Tokens does
+// without.
+type Store struct {
+	store oauthstore.TokenStore
+	config
+
+	mu      sync.Mutex // never held during a request
+	entries entries
+	seq     uint64           // of the newest call
+	calls   map[*call]bool   // to the wrapped store, under way
+	flights map[key]*flight  // those of them that a find may join
+	queue   []key            // to be read again in the background
+	queued  map[key]struct{} // what is in queue or being read from it
+	working bool             // there is a goroutine that reads what is in queue
+	running int              // goroutines
+	idle    chan struct{}    // made by Close; closed when none runs any more
+	closed  bool
+	stats   Stats
+}
+
+var (
+	_ oauthstore.TokenStore   = (*Store)(nil)
+	_ oauthstore.TokenUpdater = (*Store)(nil)
+	_ oauthstore.TokenRanger  = (*Store)(nil)
+	_ oauthstore.Repairer     = (*Store)(nil)
+	_ oauthstore.TokenLeaser  = (*Store)(nil)
+)
+
+// New returns a cache in front of store. It asks store nothing and starts nothing.
+func New(store oauthstore.TokenStore, options ...Option) (*Store, error) {
+	if store == nil {
+		return nil, errors.New("cache: the store is nil")
+	}
+	c := defaults()
+	for _, o := range options {
+		o(&c)
+	}
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	return &Store{
+		store:   store,
+		config:  c,
+		entries: newEntries(c.maxTokens),
+		calls:   make(map[*call]bool),
+		flights: make(map[key]*flight),
+		queued:  make(map[key]struct{}),
+	}, nil
+}
+
+// FindToken implements [oauthstore.TokenStore]. It can hit where token has only an id, or only a user name with or
+// without client id.
+func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
+	if k, ok := keyOf(token); ok {
+		return s.find(ctx, k)
+	}
+	return s.store.FindToken(ctx, token)
+}
+
+// FindTokenByID implements [oauthstore.TokenStore].
+func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuthToken, error) {
+	if oauthstore.CheckID(id) != nil {
+		return s.store.FindTokenByID(ctx, id)
+	}
+	return s.find(ctx, key{id: id})
+}
+
+// GetTokens implements [oauthstore.TokenStore]. It always asks the wrapped store.
+func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
+	return s.store.GetTokens(ctx)
+}
+
+// Tokens implements [oauthstore.TokenRanger], by [oauthstore.AllTokens] of the wrapped store.
+func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, error] {
+	return oauthstore.AllTokens(ctx, s.store)
+}
+
+// Repair implements [oauthstore.Repairer] with the wrapped store.
+func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
+	r, ok := s.store.(oauthstore.Repairer)
+	if !ok {
+		return &oauthstore.RepairReport{}, unsupported("Repair")
+	}
+	return r.Repair(ctx, opts)
+}
+
+// Close forgets all tokens, stops reading in the background, and waits for the requests that are under way. Where ctx
+// ends first, it breaks them off and returns the error of ctx; another Close waits for what is left of them. The Store
+// still works afterwards, without remembering anything.
+func (s *Store) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	s.entries = newEntries(s.maxTokens)
+	s.queue = nil
+	if s.running == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.idle == nil {
+		s.idle = make(chan struct{})
+	}
+	idle := s.idle
+	s.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		s.breakOff()
+		return ctx.Err()
+	}
+}
+
+// breakOff ends the requests that no caller makes on their own.
+func (s *Store) breakOff() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.calls {
+		if c.cancel != nil {
+			c.cancel()
+		}
+	}
+}
+
+// find answers from what is remembered, or else waits for the answer of the wrapped store.
+func (s *Store) find(ctx context.Context, k key) (*oauthstore.OAuthToken, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return s.ask(ctx, k)
+	}
+	if a, ok := s.recall(k, now); ok {
+		s.stats.Hits++
+		s.mu.Unlock()
+		s.observe(Hit, k, 0, a.err)
+		return a.copied(k)
+	}
+	s.stats.Misses++
+	f := s.join(ctx, k)
+	s.mu.Unlock()
+
+	var a answer
+	select {
+	case <-f.done:
+		a = f.answer
+	case <-ctx.Done():
+		a.err = ctx.Err()
+	}
+	s.observe(Miss, k, time.Since(now), a.err)
+	return a.copied(k)
+}
+
+// ask asks the wrapped store.
+func (s *Store) ask(ctx context.Context, k key) (*oauthstore.OAuthToken, error) {
+	if k.id != "" {
+		return s.store.FindTokenByID(ctx, k.id)
+	}
+	return s.store.FindToken(ctx, &oauthstore.OAuthToken{UserName: k.user, ClientID: k.client})
+}
+
+func unsupported(method string) error {
+	return fmt.Errorf("cache: %s: %w by the wrapped store", method, errors.ErrUnsupported)
+}

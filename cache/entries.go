@@ -1,0 +1,261 @@
+package cache
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+	"unicode/utf8"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// A key is what a find that can hit asks for: an id, or a user name with or without client id.
+type key struct{ id, user, client string }
+
+// keyOf returns the key that the token asks for, if it asks for nothing else. A token that a store returned is not one
+// of these, whatever of it is left: it remembers what was read.
+func keyOf(token *oauthstore.OAuthToken) (key, bool) {
+	switch {
+	case token == nil || !utf8.ValidString(token.ID):
+		return key{}, false
+	case token.ID != "":
+		return key{id: token.ID}, *token == oauthstore.OAuthToken{ID: token.ID}
+	default:
+		return key{user: token.UserName, client: token.ClientID},
+			token.UserName != "" && *token == oauthstore.OAuthToken{UserName: token.UserName, ClientID: token.ClientID}
+	}
+}
+
+// An answer is that of a find.
+type answer struct {
+	token *oauthstore.OAuthToken // never changed: callers get copies
+	err   error
+}
+
+// copied returns the answer for a caller of their own who has asked with k.
+func (a answer) copied(k key) (*oauthstore.OAuthToken, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	c := *a.token
+	if k.client != "" {
+		c.ClientID = k.client // of a record without client id, what the caller sets is kept
+	}
+	return &c, nil
+}
+
+// entries are what is remembered. A token is there once, under its id; user names lead to ids.
+type entries struct {
+	tokens  lru[*record]
+	users   byUser[lead]
+	noIDs   lru[*absence]
+	noUsers byUser[absence]
+}
+
+func newEntries(limit int) entries {
+	return entries{
+		tokens:  newLRU[*record](limit),
+		users:   byUser[lead]{newLRU[map[string]*lead](limit)},
+		noIDs:   newLRU[*absence](limit),
+		noUsers: byUser[absence]{newLRU[map[string]*absence](limit)},
+	}
+}
+
+// A record is a token as it was found by its id.
+type record struct {
+	stamp
+	token   *oauthstore.OAuthToken
+	expired bool // when it was read
+}
+
+// A lead says under which id the token of a user name and client id was found. It holds for as long as the token that
+// is remembered there has them: see leads.
+type lead struct {
+	stamp
+	id string
+}
+
+// An absence says that no token was found.
+type absence struct {
+	stamp
+	err error
+}
+
+// A stamp says how old an entry is.
+type stamp struct {
+	seq  uint64        // of the call that has read it: of two, the later one's counts
+	at   time.Time     // when that call began
+	wall time.Time     // the same, without the monotonic reading
+	life time.Duration // until it is not served any more
+	due  time.Duration // until it is to be read again; 0 for never
+}
+
+// age looks at both clocks: the monotonic one may stop while a process is frozen, the other one may be set back.
+func (s *stamp) age(now time.Time) time.Duration {
+	return max(now.Sub(s.at), now.Round(0).Sub(s.wall))
+}
+
+func (s *stamp) fresh(now time.Time) bool { return s.age(now) < s.life }
+
+func (s *stamp) isDue(now time.Time) bool { return s.due > 0 && s.age(now) >= s.due }
+
+// stamp returns the stamp of what c has read.
+func (s *Store) stamp(c *call) stamp {
+	part := 1 - jitter*rand.Float64()
+	return stamp{
+		seq:  c.seq,
+		at:   c.begun,
+		wall: c.begun.Round(0),
+		life: time.Duration(part * float64(s.ttl)),
+		due:  time.Duration(part * float64(s.refreshAfter)),
+	}
+}
+
+// recall returns what is remembered under k and may be served, and sees to it that it is read again in time.
+func (s *Store) recall(k key, now time.Time) (answer, bool) {
+	l, r := s.held(k)
+	if r == nil || !s.servable(r, now) || l != nil && !l.fresh(now) {
+		return s.recallAbsence(k, now)
+	}
+	if r.isDue(now) || l != nil && l.isDue(now) {
+		later := (s.ttl - s.refreshAfter) / 4 // if the read fails
+		if r.due = r.age(now) + later; l != nil {
+			l.due = l.age(now) + later
+		}
+		s.enqueue(k)
+	}
+	return answer{token: r.token}, true
+}
+
+// held returns the token that is remembered under k, and what leads to it where k is a user name.
+func (s *Store) held(k key) (*lead, *record) {
+	if k.id != "" {
+		return nil, s.entries.tokens.get(k.id)
+	}
+	l := s.entries.users.get(k)
+	if l == nil {
+		return nil, nil
+	}
+	r := s.entries.tokens.get(l.id)
+	if r == nil || !leads(k, r.token) {
+		return nil, nil
+	}
+	return l, r
+}
+
+// leads reports whether token may be what is found by the user name and client id of k.
+func leads(k key, token *oauthstore.OAuthToken) bool {
+	return token.UserName == k.user && (k.client == "" || token.ClientID == "" || token.ClientID == k.client)
+}
+
+// servable reports whether r is what the wrapped store would answer, as far as can be known.
+func (s *Store) servable(r *record, now time.Time) bool {
+	switch {
+	case !r.fresh(now):
+		return false
+	case r.token.Expired(oauthstore.DefaultLeeway):
+		return r.expired && r.age(now) < s.negativeTTL
+	default:
+		return true
+	}
+}
+
+func (s *Store) recallAbsence(k key, now time.Time) (answer, bool) {
+	a := s.absent(k)
+	if a == nil || a.age(now) >= s.negativeTTL {
+		return answer{}, false
+	}
+	return answer{err: a.err}, true
+}
+
+func (s *Store) absent(k key) *absence {
+	if k.id != "" {
+		return s.entries.noIDs.get(k.id)
+	}
+	return s.entries.noUsers.get(k)
+}
+
+// learn remembers what the call c has read under k, as far as no write and no later read knows better.
+func (s *Store) learn(c *call, k key, a answer) {
+	switch {
+	case s.closed || c.void:
+	case a.err == nil:
+		s.learnToken(c, k, a.token)
+	case errors.Is(a.err, oauthstore.ErrTokenNotFound) && !errors.Is(a.err, oauthstore.ErrInvalidToken):
+		s.learnAbsence(c, k, a.err)
+	}
+}
+
+func (s *Store) learnToken(c *call, k key, found *oauthstore.OAuthToken) {
+	token, ok := stored(found, k.client)
+	if !ok || c.ids[token.ID] {
+		return
+	}
+	if k.id != "" && k.id != token.ID || k.user != "" && !leads(k, token) {
+		return // not what was asked for
+	}
+	st := s.stamp(c)
+	if s.supersedes(c, key{id: token.ID}) {
+		s.putToken(token, st)
+	}
+	if k.user != "" && !c.users[k.user] && s.supersedes(c, k) {
+		s.putLead(k, token.ID, st)
+	}
+}
+
+func (s *Store) learnAbsence(c *call, k key, err error) {
+	if c.ids[k.id] || c.users[k.user] || !s.supersedes(c, k) {
+		return
+	}
+	if _, r := s.held(k); r != nil && r.seq < c.seq {
+		s.entries.tokens.drop(r.token.ID) // deleted, or no longer the user's
+	}
+	a := &absence{s.stamp(c), err}
+	if k.id != "" {
+		s.entries.noIDs.put(k.id, a)
+		return
+	}
+	s.entries.users.drop(k)
+	s.entries.noUsers.put(k, a)
+}
+
+// supersedes reports whether nothing is remembered under k by a call that began later than c.
+func (s *Store) supersedes(c *call, k key) bool {
+	if a := s.absent(k); a != nil && a.seq > c.seq {
+		return false
+	}
+	if k.id != "" {
+		r := s.entries.tokens.get(k.id)
+		return r == nil || r.seq < c.seq
+	}
+	l := s.entries.users.get(k)
+	return l == nil || l.seq < c.seq
+}
+
+func (s *Store) putToken(token *oauthstore.OAuthToken, st stamp) {
+	s.entries.noIDs.drop(token.ID)
+	s.entries.tokens.put(token.ID, &record{st, token, token.Expired(oauthstore.DefaultLeeway)})
+}
+
+func (s *Store) putLead(k key, id string, st stamp) {
+	s.entries.noUsers.drop(k)
+	s.entries.users.put(k, &lead{st, id})
+}
+
+// stored returns the token as it is stored, of one that a store returned to somebody who asked for client (empty where
+// they did not). It reports false where the token has fields that are not stored, or does not remember what was read.
+func stored(found *oauthstore.OAuthToken, client string) (*oauthstore.OAuthToken, bool) {
+	// A merge over an empty record with the same id takes over exactly those fields that are not as they were read.
+	empty := oauthstore.Record{Token: oauthstore.OAuthToken{ID: found.ID}}
+	set, _ := empty.Merge(found)
+	token := *found
+	switch {
+	case set.Token == empty.Token:
+		return &token, true
+	case set.Token == oauthstore.OAuthToken{ID: found.ID, ClientID: client}:
+		token.ClientID = "" // that was the caller's
+		return &token, true
+	default:
+		return nil, false
+	}
+}

@@ -1,0 +1,437 @@
+package cache
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+func TestSave_isSeenAtOnceWithoutARequest(t *testing.T) {
+	b := newBackend()
+	s := newCache(t, b, steady()...)
+	alice := token("", "alice", "web", "first")
+	require.NoError(t, s.SaveToken(t.Context(), &alice))
+	require.Equal(t, "first", accessByID(t, s, alice.ID))
+	require.Equal(t, "first", access(t, s, asUser("alice", "web")))
+	require.Zero(t, b.count())
+
+	require.Equal(t, "first", access(t, s, asUser("alice", "")))
+	require.Equal(t, 1, b.count(), "whether it is the user's only one is the store's to say")
+
+	alice.AccessToken = "second" // a refresh, as a warm process makes it
+	require.NoError(t, s.UpdateToken(t.Context(), &alice))
+	require.Equal(t, "second", accessByID(t, s, alice.ID))
+	require.Equal(t, "second", access(t, s, asUser("alice", "web")))
+	require.Equal(t, "second", access(t, s, asUser("alice", "")))
+	require.Equal(t, 1, b.count())
+}
+
+func TestSave_byUserNameLeadsToWhatItFound(t *testing.T) {
+	b := newBackend()
+	b.put(t, token("1", "alice", "web", "first"))
+	s := newCache(t, b, steady()...)
+	save(t, s, oauthstore.OAuthToken{UserName: "alice", AccessToken: "second"})
+	require.Equal(t, "second", access(t, s, asUser("alice", "")))
+	require.Equal(t, "second", access(t, s, asUser("alice", "web")))
+	require.Equal(t, "second", accessByID(t, s, "1"))
+	require.Zero(t, b.count())
+}
+
+func TestSave_keepsNothingOfTheCallersArgument(t *testing.T) {
+	s := newCache(t, newBackend(), steady()...)
+	alice := token("1", "alice", "", "access")
+	require.NoError(t, s.SaveToken(t.Context(), &alice))
+	alice.AccessToken = "the caller's"
+	require.Equal(t, "access", accessByID(t, s, "1"))
+}
+
+func TestSave_ofANewTokenEndsWhatWasNotFound(t *testing.T) {
+	s := newCache(t, newBackend(), steady()...)
+	lookups := map[string]*oauthstore.OAuthToken{
+		"by id": {ID: "1"}, "by user": asUser("alice", ""), "of the client": asUser("alice", "web"),
+	}
+	for name, partial := range lookups {
+		require.Empty(t, access(t, s, partial), name)
+	}
+	save(t, s, token("1", "alice", "web", "access"))
+	for name, partial := range lookups {
+		require.Equal(t, "access", access(t, s, partial), name)
+	}
+}
+
+func TestSave_ofABetterMatchIsSeen(t *testing.T) {
+	s := newCache(t, newBackend(), steady()...)
+	save(t, s, token("2", "alice", "web", "of web"))
+	require.Equal(t, "of web", access(t, s, asUser("alice", "")))
+	save(t, s, token("1", "alice", "", "of none"))
+	require.Equal(t, "of none", access(t, s, asUser("alice", "")))
+	require.Equal(t, "of web", access(t, s, asUser("alice", "web")))
+	require.Equal(t, "of none", access(t, s, asUser("alice", "mobile")))
+	save(t, s, token("3", "alice", "mobile", "of mobile"))
+	require.Equal(t, "of mobile", access(t, s, asUser("alice", "mobile")))
+}
+
+func TestSave_ofAnotherUserNameIsSeenUnderBoth(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		s := newCache(t, newBackend(), steady()...)
+		save(t, s, token("1", "alice", "web", "access"))
+		for _, client := range []string{"", "web"} {
+			require.Equal(t, "access", access(t, s, asUser("alice", client)))
+			require.Empty(t, access(t, s, asUser("bob", client)))
+		}
+		if !known {
+			s.entries.tokens.drop("1") // as if others had pushed it out
+		}
+		save(t, s, oauthstore.OAuthToken{ID: "1", UserName: "bob"})
+		for _, client := range []string{"", "web"} {
+			require.Empty(t, access(t, s, asUser("alice", client)))
+			require.Equal(t, "access", access(t, s, asUser("bob", client)))
+		}
+	}
+}
+
+func TestSave_ofAnotherClientIDIsSeen(t *testing.T) {
+	s := newCache(t, newBackend(), steady()...)
+	save(t, s, token("1", "alice", "", "access"))
+	require.Equal(t, "access", access(t, s, asUser("alice", "mobile")))
+	require.Equal(t, "access", access(t, s, asUser("alice", "web")))
+	save(t, s, oauthstore.OAuthToken{ID: "1", ClientID: "web"})
+	require.Empty(t, access(t, s, asUser("alice", "mobile")))
+	require.Equal(t, "access", access(t, s, asUser("alice", "web")))
+}
+
+func TestDelete_isSeenAtOnce(t *testing.T) {
+	for name, remove := range map[string]func(s *Store) error{
+		"DeleteToken":  func(s *Store) error { return s.DeleteToken(t.Context(), "1") },
+		"DeleteTokens": func(s *Store) error { return s.DeleteTokens(t.Context()) },
+	} {
+		s := newCache(t, newBackend(), steady()...)
+		save(t, s, token("1", "alice", "web", "access"))
+		require.Equal(t, "access", access(t, s, asUser("alice", "")))
+		require.NoError(t, remove(s), name)
+		require.Empty(t, accessByID(t, s, "1"), name)
+		require.Empty(t, access(t, s, asUser("alice", "")), name)
+		require.Empty(t, access(t, s, asUser("alice", "web")), name)
+	}
+}
+
+// Nobody knows whether a write that failed has taken effect, so the next find asks.
+func TestWrite_thatFailedIsForgotten(t *testing.T) {
+	for _, effect := range []string{"before", "after"} {
+		for _, c := range []struct {
+			method string
+			write  func(s *Store) error
+		}{
+			{"SaveToken", func(s *Store) error {
+				return s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", AccessToken: "second"})
+			}},
+			{"SaveToken", func(s *Store) error {
+				return s.SaveToken(t.Context(), &oauthstore.OAuthToken{UserName: "alice", AccessToken: "second"})
+			}},
+			{"SaveToken", func(s *Store) error {
+				return s.SaveToken(t.Context(), &oauthstore.OAuthToken{AccessToken: "first", Scope: "all"})
+			}},
+			{"SaveToken", func(s *Store) error {
+				return s.SaveToken(t.Context(), &oauthstore.OAuthToken{RefreshToken: "refresh of 1", ClientID: "web", ClientSecret: "s", AccessToken: "second"})
+			}},
+			{"SaveToken", func(s *Store) error {
+				return s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", UserName: "bob"})
+			}},
+			{"SaveToken", func(s *Store) error {
+				return s.SaveToken(t.Context(), &oauthstore.OAuthToken{UserName: "bob", AccessToken: "bob's"})
+			}},
+			{"UpdateToken", func(s *Store) error {
+				return s.UpdateToken(t.Context(), &oauthstore.OAuthToken{ID: "1", AccessToken: "second"})
+			}},
+			{"DeleteToken", func(s *Store) error { return s.DeleteToken(t.Context(), "1") }},
+			{"DeleteTokens", func(s *Store) error { return s.DeleteTokens(t.Context()) }},
+		} {
+			b := newBackend()
+			s := newCache(t, b, steady()...)
+			save(t, s, token("1", "alice", "web", "first"))
+			agree(t, s, b, "before the write")
+			if effect == "before" {
+				b.on(failing(c.method), nil)
+			} else {
+				b.on(nil, failing(c.method))
+			}
+			require.ErrorIs(t, c.write(s), errOutage)
+			agree(t, s, b, "after "+c.method+", which failed "+effect+" it took effect")
+		}
+	}
+}
+
+// agree demands that the cache finds the very same as the store behind it.
+func agree(t testing.TB, s *Store, b *backend, when string) {
+	t.Helper()
+	for _, partial := range []*oauthstore.OAuthToken{
+		{ID: "1"}, {ID: "2"}, {ID: "3"}, {ID: oauthstore.DerivedID("alice", "")}, {ID: oauthstore.DerivedID("bob", "")},
+		asUser("alice", ""), asUser("alice", "web"), asUser("alice", "mobile"),
+		asUser("bob", ""), asUser("bob", "web"), asUser("bob", "mobile"),
+	} {
+		want, wantErr := b.Store.FindToken(context.Background(), partial)
+		for range 2 {
+			got, err := s.FindToken(context.Background(), partial)
+			require.Equal(t, wantErr, err, "%s: %v", when, partial)
+			require.Equal(t, want, got, "%s: %v", when, partial)
+		}
+	}
+}
+
+func TestWrite_thatPanicsIsForgotten(t *testing.T) {
+	b := newBackend()
+	s := newCache(t, b, steady()...)
+	save(t, s, token("1", "alice", "", "first"))
+	b.on(nil, func(context.Context, string) error { panic("after it took effect") })
+	require.Panics(t, func() {
+		_ = s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", AccessToken: "second"})
+	})
+	b.on(nil, nil)
+	require.Equal(t, "second", accessByID(t, s, "1"))
+	require.Empty(t, s.calls)
+}
+
+// A store may take a save for done without storing all of it: what a find returns is the store's to say.
+func TestSave_remembersOnlyWhatIsStored(t *testing.T) {
+	b := newBackend()
+	s := newCache(t, sparing{b}, steady()...)
+	b.put(t, token("1", "alice", "", "first"))
+	require.Equal(t, "first", accessByID(t, s, "1"))
+	spared := oauthstore.OAuthToken{ID: "1", AccessToken: "second"}
+	require.NoError(t, s.SaveToken(t.Context(), &spared))
+	require.Equal(t, "second", spared.AccessToken)
+	require.Equal(t, "first", accessByID(t, s, "1"))
+}
+
+// sparing saves no access token.
+type sparing struct{ *backend }
+
+func (p sparing) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+	stored, err := p.backend.FindTokenByID(ctx, token.ID)
+	if err != nil {
+		return err
+	}
+	stored.AccessToken = token.AccessToken
+	*token = *stored
+	return nil
+}
+
+// The read has its answer when the write begins, and hands it over when the write is through.
+func TestRead_thatAWriteHasOvertakenIsNotRemembered(t *testing.T) {
+	saving := func(token oauthstore.OAuthToken) func(s *Store) error {
+		return func(s *Store) error { own := token; return s.SaveToken(t.Context(), &own) }
+	}
+	for _, w := range []struct {
+		name  string
+		ids   string // that it writes
+		write func(s *Store) error
+	}{
+		{"a save by id", "1", saving(oauthstore.OAuthToken{ID: "1", AccessToken: "second"})},
+		{"a save by user name", "1", saving(oauthstore.OAuthToken{UserName: "alice", AccessToken: "second"})},
+		{"a rename", "1", saving(oauthstore.OAuthToken{ID: "1", UserName: "bob"})},
+		{"a change of client", "1", saving(oauthstore.OAuthToken{ID: "1", ClientID: "mobile"})},
+		{"an insert", "2", saving(token("2", "bob", "", "bob's"))},
+		{"a better match", "2", saving(token("2", "alice", "", "better"))},
+		{"an update", "1", func(s *Store) error {
+			return s.UpdateToken(t.Context(), &oauthstore.OAuthToken{ID: "1", AccessToken: "second"})
+		}},
+		{"DeleteToken", "1", func(s *Store) error { return s.DeleteToken(t.Context(), "1") }},
+		{"DeleteTokens", "12", func(s *Store) error { return s.DeleteTokens(t.Context()) }},
+	} {
+		for _, partial := range []*oauthstore.OAuthToken{
+			{ID: "1"}, {ID: "2"}, asUser("alice", ""), asUser("alice", "web"), asUser("bob", ""), asUser("bob", "web"),
+		} {
+			b, g := newBackend(), newGate()
+			b.put(t, token("1", "alice", "web", "first"))
+			s := newCache(t, b, steady()...)
+			b.on(nil, g.hold("Find"))
+			old := make(chan error, 1)
+			go func() { old <- second(s.FindToken(context.Background(), partial)) }()
+			<-g.arrived
+			require.NoError(t, w.write(s), w.name)
+
+			b.on(nil, nil)
+			if strings.Contains(w.ids, partial.ID) { // or else a find may well wait for the old read
+				agree(t, s, b, w.name+", with the read of "+partial.String()+" under way")
+			}
+			close(g.open)
+			<-old
+			agree(t, s, b, w.name+", after the read of "+partial.String())
+		}
+	}
+}
+
+// A find that begins after a write must not wait for the answer to one from before, a failed write's included.
+func TestRead_fromBeforeAFailedWriteIsNotShared(t *testing.T) {
+	b, g := newBackend(), newGate()
+	b.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, b, steady()...)
+	b.on(nil, g.hold("Find"))
+	old := make(chan error, 1)
+	go func() { old <- second(s.FindTokenByID(context.Background(), "1")) }()
+	<-g.arrived
+	b.on(nil, failing("SaveToken"))
+	require.ErrorIs(t, s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", AccessToken: "second"}), errOutage)
+	require.Equal(t, "second", accessByID(t, s, "1"))
+	close(g.open)
+	require.NoError(t, <-old)
+	require.Equal(t, "second", accessByID(t, s, "1"))
+}
+
+// The first write takes effect first and returns last. What it has filled in is not the newest.
+func TestWrite_thatAnotherHasOvertakenIsForgotten(t *testing.T) {
+	for name, other := range map[string]func(s *Store) error{
+		"SaveToken": func(s *Store) error {
+			return s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", AccessToken: "third"})
+		},
+		"a rename": func(s *Store) error {
+			return s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", UserName: "bob"})
+		},
+		"DeleteToken":  func(s *Store) error { return s.DeleteToken(t.Context(), "1") },
+		"DeleteTokens": func(s *Store) error { return s.DeleteTokens(t.Context()) },
+	} {
+		b, g := newBackend(), newGate()
+		b.put(t, token("1", "alice", "", "first"))
+		s := newCache(t, b, steady()...)
+		agree(t, s, b, "at first")
+		b.on(nil, g.hold("UpdateToken"))
+		slow := make(chan error, 1)
+		go func() {
+			slow <- s.UpdateToken(context.Background(), &oauthstore.OAuthToken{ID: "1", AccessToken: "second"})
+		}()
+		<-g.arrived
+		require.NoError(t, other(s), name)
+		close(g.open)
+		require.NoError(t, <-slow, name)
+		agree(t, s, b, name)
+	}
+}
+
+func TestRead_thatBeganEarlierDoesNotReplaceALaterOne(t *testing.T) {
+	b, g := newBackend(), newGate()
+	b.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, b, steady()...)
+	b.on(nil, g.hold("Find"))
+	old := make(chan error, 1)
+	go func() { old <- second(s.FindTokenByID(context.Background(), "1")) }()
+	<-g.arrived
+	b.on(nil, nil)
+	b.put(t, oauthstore.OAuthToken{ID: "1", AccessToken: "second"}) // another process
+	require.Equal(t, "second", access(t, s, asUser("alice", "")))
+	close(g.open)
+	require.NoError(t, <-old)
+	require.Equal(t, "second", accessByID(t, s, "1"))
+	require.Equal(t, "second", access(t, s, asUser("alice", "")))
+}
+
+// A leaser is a backend that gives out leases to whoever asks.
+type leaser struct {
+	*backend
+	lost bool
+}
+
+func (l *leaser) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest) (*oauthstore.Lease, error) {
+	var lease *oauthstore.Lease
+	err := l.call(ctx, "LeaseToken", func() error {
+		found, err := l.Store.FindTokenByID(ctx, request.ID)
+		lease = &oauthstore.Lease{Token: found, Held: true, Holder: "holder", For: request.For}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lease, nil
+}
+
+func (l *leaser) RenewLease(_ context.Context, lease *oauthstore.Lease) error {
+	lease.Until = lease.Until.Add(time.Hour)
+	return nil
+}
+
+func (l *leaser) SaveLeased(ctx context.Context, lease *oauthstore.Lease, token *oauthstore.OAuthToken) error {
+	if l.lost {
+		return oauthstore.ErrLeaseLost
+	}
+	own := *token
+	own.ID = lease.Token.ID
+	if err := l.Store.UpdateToken(ctx, &own); err != nil {
+		return err
+	}
+	*token = own
+	return nil
+}
+
+func (l *leaser) ReleaseLease(_ context.Context, lease *oauthstore.Lease) error {
+	lease.Holder = ""
+	return nil
+}
+
+func TestLease_isTheWrappedStoresAndRefreshesTheCache(t *testing.T) {
+	l := &leaser{backend: newBackend()}
+	l.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, l, steady()...)
+	require.Equal(t, "first", access(t, s, asUser("alice", "")))
+	l.put(t, oauthstore.OAuthToken{ID: "1", AccessToken: "second"}) // another process
+	require.Equal(t, "first", accessByID(t, s, "1"))
+
+	lease, err := s.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
+	require.NoError(t, err)
+	require.Equal(t, "second", lease.Token.AccessToken)
+	lease.Token.Scope = "the caller's"
+	for _, found := range []string{accessByID(t, s, "1"), access(t, s, asUser("alice", ""))} {
+		require.Equal(t, "second", found)
+	}
+	require.NoError(t, s.RenewLease(t.Context(), lease))
+	require.NotZero(t, lease.Until)
+
+	third := oauthstore.OAuthToken{AccessToken: "third"}
+	require.NoError(t, s.SaveLeased(t.Context(), lease, &third))
+	require.Equal(t, "third", access(t, s, asUser("alice", "")))
+	require.NoError(t, s.ReleaseLease(t.Context(), lease))
+	require.Empty(t, lease.Holder)
+	require.Equal(t, 1, l.count(), "finds of the store")
+}
+
+func TestLease_thatIsLostMakesTheNextFindAsk(t *testing.T) {
+	l := &leaser{backend: newBackend(), lost: true}
+	l.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, l, steady()...)
+	lease, err := s.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
+	require.NoError(t, err)
+	l.put(t, oauthstore.OAuthToken{ID: "1", AccessToken: "of the new holder"})
+	require.ErrorIs(t, s.SaveLeased(t.Context(), lease, &oauthstore.OAuthToken{AccessToken: "mine"}), oauthstore.ErrLeaseLost)
+	require.Equal(t, "of the new holder", accessByID(t, s, "1"))
+}
+
+func TestLease_ofATokenThatIsGoneIsRemembered(t *testing.T) {
+	l := &leaser{backend: newBackend()}
+	l.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, l, steady()...)
+	require.Equal(t, "first", accessByID(t, s, "1"))
+	require.NoError(t, l.Store.DeleteToken(t.Context(), "1")) // another process
+	_, err := s.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
+	require.ErrorIs(t, err, oauthstore.ErrTokenNotFound)
+	require.Empty(t, accessByID(t, s, "1"))
+}
+
+func TestLease_thatAWriteHasOvertakenIsNotRemembered(t *testing.T) {
+	l, g := &leaser{backend: newBackend()}, newGate()
+	l.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, l, steady()...)
+	l.on(nil, g.hold("LeaseToken"))
+	leased := make(chan error, 1)
+	go func() {
+		_, err := s.LeaseToken(context.Background(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
+		leased <- err
+	}()
+	<-g.arrived
+	save(t, s, oauthstore.OAuthToken{ID: "1", AccessToken: "second"})
+	close(g.open)
+	require.NoError(t, <-leased)
+	require.Equal(t, "second", accessByID(t, s, "1"))
+}

@@ -1,0 +1,49 @@
+// Package tokensource gives an [oauth2.TokenSource] over any [oauthstore.TokenStore]: access tokens that are
+// refreshed when they end, once for all processes that use the store, and refresh tokens that are stored before
+// anyone is given what came with them.
+//
+//	tokens, err := tokensource.New(store, &oauth2.Config{…})
+//	…
+//	client := tokens.User("alice").Client(nil) // an *http.Client that authorizes its requests
+//	resp, err := client.Get("https://api.example.com/contacts")
+//
+// The first login is [Tokens.Exchange], with the authorization code.
+//
+// # Refreshing
+//
+// A token is refreshed some minutes before it ends, in the background, while callers go on with it: see [WithEarly]
+// and [WithForeground]. In one process there is one refresh of a record at a time, and a caller that gives up does not
+// end it for the others.
+//
+// Over a store that gives out leases ([oauthstore.TokenLeaser]; all stores of this module do) one process of all asks
+// the provider; the others wait for what it stores. The lease is renewed while the provider takes its time. Where its
+// holder dies, it is taken over once it has been seen unchanged for as long as it was to run.
+//
+// # What is guaranteed
+//
+// Over such a store, and as long as a process does not stand still for longer than its lease between its last look at
+// the clock and the provider's receipt of the request:
+//
+//   - No refresh token is sent to the provider by two processes, so that one which rotates them
+//     (RFC 9700, 4.14.2) sees no reuse.
+//   - A new refresh token is stored before anyone gets the access token beside it. Where the store fails, callers
+//     get both the token and a [*NotSavedError], and saving goes on in the background.
+//   - A slow or stale process does not overwrite newer tokens, and a token that was deleted (a logout) stays so.
+//
+// What no client can give: where a process dies after the provider has replaced the refresh token, and before it
+// could store the new one, that token is lost. Whoever takes over asks with the old one, which some providers allow
+// for a while; where it is refused, the error is a [*ReauthRequiredError] whose AnswerLost is set, and the user has to
+// log in again.
+//
+// Over a store without leases all of that holds within one process. Two processes may refresh at once, the later save
+// wins, and a provider that detects reuse may end the user's session. Where the store is no [oauthstore.TokenUpdater]
+// either, a token that is deleted during its refresh may come back.
+//
+// # Errors
+//
+// [oauthstore.ErrTokenNotFound]: there is no record; the user never logged in, or has logged out.
+// [*ReauthRequiredError]: the provider does not take the refresh token any more. [*ProviderError]: it did not answer,
+// or refused for another reason; it is oauthstore.ErrUnavailable, ErrThrottled or ErrAccessDenied where that fits.
+// [*NotSavedError]: see above. Others come from the store. No error holds a secret: neither the provider's answer, as
+// that of package oauth2 does, nor its description of what was wrong.
+package tokensource

@@ -1,0 +1,92 @@
+package tokensource
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// A flight is work that several callers wait for. Its result is there once done is closed.
+type flight struct {
+	done  chan struct{}
+	token *oauthstore.OAuthToken
+	err   error
+}
+
+// land ends the wait.
+func (f *flight) land(token *oauthstore.OAuthToken, err error) {
+	f.token, f.err = token, err
+	close(f.done)
+}
+
+func landedFlight(token *oauthstore.OAuthToken) *flight {
+	f := &flight{done: make(chan struct{})}
+	f.land(token, nil)
+	return f
+}
+
+var errShutdown = errors.New("tokensource: shut down")
+
+// begin runs work in the background, with the values of ctx but not its end, until Shutdown gives up.
+func (t *Tokens) begin(ctx context.Context, work func(context.Context, *flight)) *flight {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.beginLocked(ctx, work)
+}
+
+func (t *Tokens) beginLocked(ctx context.Context, work func(context.Context, *flight)) *flight {
+	f := &flight{done: make(chan struct{})}
+	if t.closing {
+		f.land(nil, errShutdown)
+		return f
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(t.lifetimes, cancel)
+	t.background.Add(1)
+	go func() {
+		defer t.background.Done()
+		defer cancel()
+		defer stop()
+		work(ctx, f)
+	}()
+	return f
+}
+
+// refresh returns a good token in the place of have, of which the access token stale is not, or soon will not be. All
+// callers of this process share one refresh of a record. A token beside an error could not be stored.
+func (t *Tokens) refresh(ctx context.Context, have *oauthstore.OAuthToken, stale string) (*oauthstore.OAuthToken, error) {
+	id := have.ID
+	t.mu.Lock()
+	if a := t.unsaved[id]; a != nil {
+		t.mu.Unlock()
+		return a.given(t)
+	}
+	f := t.flights[id]
+	if f == nil {
+		f = t.beginLocked(ctx, func(ctx context.Context, f *flight) {
+			r := &refresh{Tokens: t, id: id, stale: stale, begun: time.Now()}
+			token, err := r.run(ctx)
+			t.mu.Lock()
+			delete(t.flights, id)
+			if r.answer != nil {
+				t.unsaved[id] = r.answer
+			}
+			t.mu.Unlock()
+			r.report(ctx, token, err)
+			f.land(token, err)
+			if r.answer != nil {
+				r.keepSaving(ctx)
+			}
+		})
+		t.flights[id] = f
+	}
+	t.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.token, f.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

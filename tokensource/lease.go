@@ -1,0 +1,100 @@
+package tokensource
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// A watch sees a lease that another process has, and for how long it has not changed, by our own clock.
+type watch struct {
+	holder string
+	until  time.Time
+	lasts  time.Duration
+	since  time.Time
+}
+
+// see takes a look at the lease and returns how long it may still take until it has ended.
+func (w *watch) see(l *oauthstore.Lease) time.Duration {
+	if l.Holder != w.holder || !l.Until.Equal(w.until) {
+		*w = watch{holder: l.Holder, until: l.Until, lasts: l.For, since: time.Now()}
+	}
+	return max(w.lasts-time.Since(w.since), time.Millisecond)
+}
+
+// ended is the holder of the lease if that has ended, else empty.
+func (w *watch) ended() string {
+	if w.holder == "" || time.Since(w.since) < w.lasts {
+		return ""
+	}
+	return w.holder
+}
+
+// A holding is a lease that we have, and renew as long as it is of use.
+type holding struct {
+	leaser oauthstore.TokenLeaser
+	lease  oauthstore.Lease // our own copy: renewing changes it
+	stop   context.CancelFunc
+	ended  chan struct{}
+
+	mu      sync.Mutex
+	renewed time.Time // when it was taken or last renewed, or that was asked for
+	lost    error
+}
+
+// keepLease renews l until the holding ends, or ctx.
+func (t *Tokens) keepLease(ctx context.Context, leaser oauthstore.TokenLeaser, l *oauthstore.Lease) *holding {
+	ctx, stop := context.WithCancel(ctx)
+	// Taken a moment before Until less For: both are by this process's clock.
+	h := &holding{leaser: leaser, lease: *l, stop: stop, ended: make(chan struct{}), renewed: time.Now().Add(min(time.Until(l.Until)-l.For, 0))}
+	go func() {
+		defer close(h.ended)
+		for sleep(ctx, l.For/3) == nil {
+			if errors.Is(h.renew(ctx), oauthstore.ErrLeaseLost) {
+				return
+			}
+		}
+	}()
+	return h
+}
+
+func (h *holding) renew(ctx context.Context) error {
+	begin := time.Now()
+	err := h.leaser.RenewLease(ctx, &h.lease)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err == nil:
+		h.renewed = begin
+	case errors.Is(err, oauthstore.ErrLeaseLost):
+		h.lost = err
+	}
+	return err
+}
+
+// sure returns an error unless the lease runs for a good while yet. Both clocks are asked, since the one stands still
+// while a machine does, and the other may be set.
+func (h *holding) sure(context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	if h.lost != nil || now.Sub(h.renewed) > h.lease.For*2/3 || now.Round(0).Sub(h.renewed.Round(0)) > h.lease.For*2/3 {
+		return oauthstore.ErrLeaseLost
+	}
+	return nil
+}
+
+// end lets the lease be. What was saved has given it back.
+func (h *holding) end() {
+	h.stop()
+	<-h.ended
+}
+
+// release gives the lease back. It does its best; where it fails others wait until the lease ends.
+func (h *holding) release(ctx context.Context) {
+	h.end()
+	_ = h.leaser.ReleaseLease(ctx, &h.lease)
+}

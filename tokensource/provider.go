@@ -1,0 +1,146 @@
+package tokensource
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// A provider is a token endpoint, and our client's name there.
+type provider struct {
+	*options
+	config *oauth2.Config // ours
+	style  atomic.Int32   // of client authentication, once it is known
+}
+
+func newProvider(c *oauth2.Config, o *options) *provider {
+	p := &provider{options: o, config: &oauth2.Config{ // a copy, but for what it remembers
+		ClientID: c.ClientID, ClientSecret: c.ClientSecret, Endpoint: c.Endpoint, RedirectURL: c.RedirectURL, Scopes: c.Scopes,
+	}}
+	p.style.Store(int32(c.Endpoint.AuthStyle))
+	return p
+}
+
+// granted is what the provider has given.
+type granted struct {
+	token   *oauthstore.OAuthToken
+	ends    bool          // it has said how long the access token lives
+	assumed time.Duration // else it is taken to live for so long, where the one before had an end
+	begun   time.Time
+}
+
+// over returns the token as it is to be saved over had.
+func (g *granted) over(had *oauthstore.OAuthToken) *oauthstore.OAuthToken {
+	next := *had
+	next.AccessToken, next.Expiry = g.token.AccessToken, g.token.Expiry
+	if !g.ends && !had.Expiry.IsZero() {
+		next.Expiry = g.begun.Add(g.assumed)
+	}
+	for to, is := range map[*string]string{
+		&next.RefreshToken: g.token.RefreshToken, // else the old one stays good (RFC 6749, 6)
+		&next.TokenType:    g.token.TokenType,
+		&next.Scope:        g.token.Scope,
+		&next.APIDomain:    g.token.APIDomain,
+	} {
+		if is != "" {
+			*to = is
+		}
+	}
+	next.Extra = mergeExtra(had.Extra, g.token.Extra)
+	return &next
+}
+
+// refresh asks with the refresh token (RFC 6749, 6), once.
+func (p *provider) refresh(ctx context.Context, refreshToken string) (*granted, error) {
+	return p.ask(ctx, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
+		return c.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken}).Token()
+	})
+}
+
+// exchange asks with an authorization code (RFC 6749, 4.1.3), once.
+func (p *provider) exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*granted, error) {
+	return p.ask(ctx, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
+		return c.Exchange(ctx, code, opts...)
+	})
+}
+
+// ask asks once; but where it is not known how the provider wants the client to authenticate, and it has refused the
+// one way, also the other. Package oauth2 would do so after any failure, and so send a refresh token a second time of
+// which the first has perhaps taken effect.
+func (p *provider) ask(ctx context.Context, how func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*granted, error) {
+	style := oauth2.AuthStyle(p.style.Load())
+	known := style != oauth2.AuthStyleAutoDetect
+	if !known {
+		style = oauth2.AuthStyleInHeader
+	}
+	g, err := p.askIn(ctx, style, how)
+	var refused *ProviderError
+	if !known && errors.As(err, &refused) && refused.Status != 0 && !refused.passing() && !refused.deadGrant() {
+		style = oauth2.AuthStyleInParams
+		g, err = p.askIn(ctx, style, how)
+	}
+	if err == nil {
+		p.style.Store(int32(style))
+	}
+	return g, err
+}
+
+func (p *provider) askIn(ctx context.Context, style oauth2.AuthStyle, how func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*granted, error) {
+	c := &oauth2.Config{
+		ClientID: p.config.ClientID, ClientSecret: p.config.ClientSecret, Endpoint: p.config.Endpoint,
+		RedirectURL: p.config.RedirectURL, Scopes: p.config.Scopes,
+	}
+	c.Endpoint.AuthStyle = style
+	g := &granted{assumed: p.lifetime, begun: time.Now()}
+	got, err := how(context.WithValue(ctx, oauth2.HTTPClient, p.client), c)
+	if err != nil {
+		return nil, providerError(ctx, err)
+	}
+	g.token = FromOAuth2(got, p.extra...)
+	g.token.Expiry = time.Time{}
+	if d := lifetime(got, p.unit); d > 0 {
+		g.token.Expiry, g.ends = g.begun.Add(d), true
+	}
+	if err := g.token.Validate(); err != nil {
+		return nil, &ProviderError{Status: http.StatusOK, Err: err} // what no store can keep
+	}
+	return g, nil
+}
+
+// providerError makes a ProviderError of what package oauth2 says, of which nothing but the code is kept.
+func providerError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var refused *oauth2.RetrieveError
+	if errors.As(err, &refused) {
+		return &ProviderError{
+			Status: refused.Response.StatusCode, Code: code(refused.ErrorCode), RetryAfter: retryAfter(refused.Response),
+		}
+	}
+	var sent *url.Error
+	if errors.As(err, &sent) {
+		return &ProviderError{Err: sent.Err} // the URL may hold what is nobody's business
+	}
+	return &ProviderError{} // cut off, not to be read, or without a token
+}
+
+// retryAfter reads the header (RFC 9110, 10.2.3).
+func retryAfter(r *http.Response) time.Duration {
+	said := r.Header.Get("Retry-After")
+	if n, err := strconv.Atoi(said); err == nil {
+		return count(n).times(time.Second)
+	}
+	if at, err := http.ParseTime(said); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
+}

@@ -1,0 +1,208 @@
+package tokensource
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// A Source is an [oauth2.TokenSource] for one record: make it with [Tokens.User] or [Tokens.ID]. It remembers the
+// token as long as it is good, and does not look into the store before it is due. It is safe for concurrent use; one
+// that is made for each request reads the store each time.
+type Source struct {
+	tokens *Tokens
+	find   func(context.Context) (*oauthstore.OAuthToken, error)
+
+	have    atomic.Pointer[held]
+	refused atomic.Pointer[string] // an access token that is not good, whatever its expiry
+
+	mu       sync.Mutex
+	flight   *flight   // under way, or not looked at yet
+	failures int       // of refreshes, in a row
+	retry    time.Time // not before
+}
+
+var _ oauth2.TokenSource = (*Source)(nil)
+
+// held is a token that is good from when it was seen to its end.
+type held struct {
+	token    *oauthstore.OAuthToken
+	out      *oauth2.Token
+	due, end time.Time // zero: never
+}
+
+func (t *Tokens) hold(token *oauthstore.OAuthToken) *held {
+	h := &held{token: token, out: ToOAuth2(token), due: t.dueAt(token)}
+	if !token.Expiry.IsZero() {
+		h.end = token.Expiry.Add(-t.leeway)
+	}
+	return h
+}
+
+func (h *held) valid(now time.Time) bool {
+	return h != nil && h.token.AccessToken != "" && (h.end.IsZero() || now.Before(h.end))
+}
+
+func (h *held) isDue(now time.Time) bool { return !h.due.IsZero() && !now.Before(h.due) }
+
+// copied returns the token as it is given out, the caller's own.
+func (h *held) copied() *oauth2.Token {
+	t := *h.out
+	return &t
+}
+
+// Token is TokenContext without a context: it ends when the store and the provider have had their time.
+func (s *Source) Token() (*oauth2.Token, error) { return s.TokenContext(context.Background()) }
+
+// TokenContext returns an access token that is good for longer than the leeway. Where it has one it makes no request;
+// else it reads the store, and refreshes what it finds where that is needed. When ctx ends it returns the error of ctx,
+// and a refresh that is under way goes on.
+//
+// With a [*NotSavedError] there is a token beside the error.
+func (s *Source) TokenContext(ctx context.Context) (*oauth2.Token, error) {
+	now := time.Now()
+	h := s.have.Load()
+	if h.valid(now) && !h.isDue(now) {
+		return h.copied(), nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f := s.join(ctx, h.valid(now))
+	if h.valid(now) && (f == nil || !s.tokens.foreground) {
+		return h.copied(), nil
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	s.land(f)
+	switch late := new(NotSavedError); {
+	case f.err == nil:
+		return ToOAuth2(f.token), nil
+	case h.valid(time.Now()):
+		return h.copied(), nil
+	case errors.As(f.err, &late) && f.token != nil:
+		return ToOAuth2(f.token), f.err
+	default:
+		return nil, f.err
+	}
+}
+
+// join returns the flight that is to bring a new token, begun now if it has to be; nil where a token is good and it is
+// too early for another try.
+func (s *Source) join(ctx context.Context, good bool) *flight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight != nil {
+		select {
+		case <-s.flight.done:
+			s.landed(s.flight)
+		default:
+			return s.flight
+		}
+	}
+	h := s.have.Load()
+	now := time.Now()
+	switch {
+	case h.valid(now) && !h.isDue(now): // the one that has landed has brought it
+		return landedFlight(h.token)
+	case good && now.Before(s.retry):
+		return nil
+	}
+	s.flight = s.tokens.begin(ctx, func(ctx context.Context, f *flight) { f.land(s.fetch(ctx, h)) })
+	return s.flight
+}
+
+// land takes note of what a flight has brought.
+func (s *Source) land(f *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight == f {
+		s.landed(f)
+	}
+}
+
+func (s *Source) landed(f *flight) {
+	s.flight = nil
+	if f.token != nil && s.tokens.valid(f.token) {
+		s.have.Store(s.tokens.hold(f.token))
+	}
+	if f.err == nil {
+		s.failures, s.retry = 0, time.Time{}
+		return
+	}
+	if errors.Is(f.err, oauthstore.ErrTokenNotFound) {
+		s.have.Store(nil) // the user has logged out
+	}
+	s.failures++
+	s.retry = time.Now().Add(pause(s.failures, 2*time.Second, time.Minute))
+}
+
+// fetch returns a good token: from the store, or after a refresh. h is what the source has.
+func (s *Source) fetch(ctx context.Context, h *held) (*oauthstore.OAuthToken, error) {
+	t := s.tokens
+	if h.valid(time.Now()) {
+		return t.refresh(ctx, h.token, h.token.AccessToken)
+	}
+	bounded, cancel := context.WithTimeout(ctx, t.patience())
+	defer cancel()
+	token, err := s.find(bounded)
+	if err != nil {
+		return nil, err
+	}
+	refused := ""
+	if r := s.refused.Load(); r != nil {
+		refused = *r
+	}
+	if t.valid(token) && token.AccessToken != refused {
+		return token, nil
+	}
+	return t.refresh(ctx, token, token.AccessToken)
+}
+
+// Invalidate says that the provider's API does not take an access token although it has not ended: the user has
+// revoked it, for example. The next call of the source refreshes it, unless there is another one by then.
+func (s *Source) Invalidate(accessToken string) {
+	s.refused.Store(&accessToken)
+	if h := s.have.Load(); h != nil && h.token.AccessToken == accessToken {
+		s.have.CompareAndSwap(h, nil)
+	}
+}
+
+// Client returns an HTTP client that sends its requests with the source's access token, over base; nil is
+// [http.DefaultTransport]. It waits for a token no longer than the request's context allows. A token that could not be
+// stored ([*NotSavedError]) is used all the same.
+func (s *Source) Client(base http.RoundTripper) *http.Client {
+	return &http.Client{Transport: &transport{source: s, base: base}}
+}
+
+// transport is oauth2.Transport, with the context of the request.
+type transport struct {
+	source *Source
+	base   http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	return (&oauth2.Transport{Source: sourceFunc(func() (*oauth2.Token, error) {
+		token, err := t.source.TokenContext(req.Context())
+		if token != nil {
+			return token, nil
+		}
+		return nil, err
+	}), Base: t.base}).RoundTrip(req)
+}
+
+type sourceFunc func() (*oauth2.Token, error)
+
+// Token implements oauth2.TokenSource.
+func (f sourceFunc) Token() (*oauth2.Token, error) { return f() }

@@ -1,0 +1,140 @@
+package tokensource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// Tokens gives out token sources over one store and one client of a provider. Make it with [New], one for all users.
+// It is safe for concurrent use.
+type Tokens struct {
+	options
+	store    oauthstore.TokenStore
+	provider *provider
+
+	mu      sync.Mutex
+	flights map[string]*flight // by record id
+	unsaved map[string]*answer // by record id
+	dead    map[string]refusal // by record id
+	closing bool
+
+	background sync.WaitGroup
+	lifetimes  context.Context // of what goes on in the background
+	end        context.CancelFunc
+}
+
+// New returns a Tokens over store, for the client of the provider that config describes. It does no I/O; an error names
+// the option or the field that makes no sense.
+func New(store oauthstore.TokenStore, config *oauth2.Config, opts ...Option) (*Tokens, error) {
+	o := defaults()
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	switch {
+	case store == nil:
+		return nil, errors.New("tokensource: there is no store")
+	case config == nil || config.ClientID == "":
+		return nil, errors.New("tokensource: the config has no ClientID")
+	case config.Endpoint.TokenURL == "":
+		return nil, errors.New("tokensource: the config has no Endpoint.TokenURL")
+	}
+	t := &Tokens{
+		options: o, store: store, provider: newProvider(config, &o),
+		flights: make(map[string]*flight), unsaved: make(map[string]*answer), dead: make(map[string]refusal),
+	}
+	t.lifetimes, t.end = context.WithCancel(context.Background())
+	return t, nil
+}
+
+// User returns the source of the tokens of a user: of the record that a find by this user name and the config's client
+// id returns.
+func (t *Tokens) User(name string) *Source {
+	partial := oauthstore.OAuthToken{UserName: name, ClientID: t.provider.config.ClientID}
+	return &Source{tokens: t, find: func(ctx context.Context) (*oauthstore.OAuthToken, error) {
+		return t.store.FindToken(ctx, &partial)
+	}}
+}
+
+// ID returns the source of the tokens of the record under id.
+func (t *Tokens) ID(id string) *Source {
+	return &Source{tokens: t, find: func(ctx context.Context) (*oauthstore.OAuthToken, error) {
+		return t.store.FindTokenByID(ctx, id)
+	}}
+}
+
+// Exchange asks the provider for tokens with an authorization code (RFC 6749, 4.1.3), stores them as the user's, and
+// returns what is stored. opts are those of oauth2.Config.Exchange, oauth2.VerifierOption for PKCE among them. A user
+// who has logged in before keeps the refresh token where the provider does not send another. An empty name is a record
+// without one, to be found by its id.
+//
+// A code that the provider does not take is a [*ReauthRequiredError]. A code can be used once: where the store fails
+// the token is returned beside a [*NotSavedError], for the caller to save.
+func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oauth2.AuthCodeOption) (*oauthstore.OAuthToken, error) {
+	got, err := t.provider.exchange(ctx, code, opts...)
+	if err != nil {
+		return nil, asReauth(err, &oauthstore.OAuthToken{UserName: userName}, false)
+	}
+	token := got.over(&oauthstore.OAuthToken{})
+	token.UserName, token.ClientID = userName, t.provider.config.ClientID
+	err = t.patiently(ctx, func(int) error { return t.store.SaveToken(ctx, token) }, func(attempt int, err error) {
+		t.tell(ctx, Event{Kind: SaveRetried, Attempt: attempt, Err: err})
+	})
+	if err != nil {
+		t.tell(ctx, Event{Kind: SaveFailed, Err: err})
+		return token, &NotSavedError{Err: err}
+	}
+	t.revive(token.ID)
+	return token, nil
+}
+
+// Shutdown waits until what goes on in the background has ended: refreshes, and the saving of tokens that the store
+// did not take. It begins nothing new; sources go on with what they have and refresh in the foreground. Where ctx ends
+// first it gives all of that up and returns the error of ctx.
+func (t *Tokens) Shutdown(ctx context.Context) error {
+	t.mu.Lock()
+	t.closing = true
+	t.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		t.background.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		t.end()
+		<-done
+		return fmt.Errorf("tokensource: shutdown: %w", ctx.Err())
+	}
+}
+
+func (t *Tokens) tell(ctx context.Context, e Event) { t.observe(ctx, e) }
+
+// valid reports whether the token may be given out.
+func (t *Tokens) valid(token *oauthstore.OAuthToken) bool {
+	return token.AccessToken != "" && !token.Expired(t.leeway)
+}
+
+// dueAt returns when a token that is seen now is to be refreshed; the zero time is never.
+func (t *Tokens) dueAt(token *oauthstore.OAuthToken) time.Time {
+	if token.Expiry.IsZero() {
+		return time.Time{}
+	}
+	left := time.Until(token.Expiry)
+	before := t.early + part(t.jitter)
+	if most := left/4 + part(left/4); before > most {
+		before = most
+	}
+	return token.Expiry.Add(-before)
+}
