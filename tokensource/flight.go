@@ -21,27 +21,23 @@ func (f *flight) land(token *oauthstore.OAuthToken, err error) {
 	close(f.done)
 }
 
-func landedFlight(token *oauthstore.OAuthToken) *flight {
-	f := &flight{done: make(chan struct{})}
-	f.land(token, nil)
-	return f
-}
-
 var errShutdown = errors.New("tokensource: shut down")
 
 // begin runs work in the background, with the values of ctx but not its end, until Shutdown gives up.
 func (t *Tokens) begin(ctx context.Context, work func(context.Context, *flight)) *flight {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.beginLocked(ctx, work)
-}
-
-func (t *Tokens) beginLocked(ctx context.Context, work func(context.Context, *flight)) *flight {
-	f := &flight{done: make(chan struct{})}
 	if t.closing {
+		f := &flight{done: make(chan struct{})}
 		f.land(nil, errShutdown)
 		return f
 	}
+	return t.launch(ctx, work)
+}
+
+// launch is begin for work that other work has begun. The caller has locked t.mu.
+func (t *Tokens) launch(ctx context.Context, work func(context.Context, *flight)) *flight {
+	f := &flight{done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(t.lifetimes, cancel)
 	t.background.Add(1)
@@ -55,7 +51,8 @@ func (t *Tokens) beginLocked(ctx context.Context, work func(context.Context, *fl
 }
 
 // refresh returns a good token in the place of have, of which the access token stale is not, or soon will not be. All
-// callers of this process share one refresh of a record. A token beside an error could not be stored.
+// callers of this process, each in a flight of its own, share one refresh of a record. A token beside an error could not
+// be stored.
 func (t *Tokens) refresh(ctx context.Context, have *oauthstore.OAuthToken, stale string) (*oauthstore.OAuthToken, error) {
 	id := have.ID
 	t.mu.Lock()
@@ -65,7 +62,7 @@ func (t *Tokens) refresh(ctx context.Context, have *oauthstore.OAuthToken, stale
 	}
 	f := t.flights[id]
 	if f == nil {
-		f = t.beginLocked(ctx, func(ctx context.Context, f *flight) {
+		f = t.launch(ctx, func(ctx context.Context, f *flight) {
 			r := &refresh{Tokens: t, id: id, stale: stale, begun: time.Now()}
 			token, err := r.run(ctx)
 			t.mu.Lock()

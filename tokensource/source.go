@@ -75,8 +75,8 @@ func (s *Source) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f := s.join(ctx, h.valid(now))
-	if h.valid(now) && (f == nil || !s.tokens.foreground) {
+	h, f := s.join(ctx)
+	if f == nil || h.valid(now) && !s.tokens.foreground {
 		return h.copied(), nil
 	}
 	select {
@@ -97,9 +97,9 @@ func (s *Source) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 	}
 }
 
-// join returns the flight that is to bring a new token, begun now if it has to be; nil where a token is good and it is
-// too early for another try.
-func (s *Source) join(ctx context.Context, good bool) *flight {
+// join returns what the source has by now, and the flight that is to bring a new token, begun if it has to be; none
+// where what it has is good, and not due, or not again so soon after a failure.
+func (s *Source) join(ctx context.Context) (*held, *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.flight != nil {
@@ -107,19 +107,15 @@ func (s *Source) join(ctx context.Context, good bool) *flight {
 		case <-s.flight.done:
 			s.landed(s.flight)
 		default:
-			return s.flight
+			return s.have.Load(), s.flight
 		}
 	}
-	h := s.have.Load()
-	now := time.Now()
-	switch {
-	case h.valid(now) && !h.isDue(now): // the one that has landed has brought it
-		return landedFlight(h.token)
-	case good && now.Before(s.retry):
-		return nil
+	h, now := s.have.Load(), time.Now()
+	if h.valid(now) && (!h.isDue(now) || now.Before(s.retry)) {
+		return h, nil
 	}
 	s.flight = s.tokens.begin(ctx, func(ctx context.Context, f *flight) { f.land(s.fetch(ctx, h)) })
-	return s.flight
+	return h, s.flight
 }
 
 // land takes note of what a flight has brought.

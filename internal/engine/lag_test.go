@@ -115,6 +115,21 @@ func TestRename_whoseAnswerIsLostKeepsItsEntry(t *testing.T) {
 }
 
 // Whoever divides a leaf stands still before it points to the pages, and a repair takes them for nobody's.
+func TestRename_whoseAnswerIsLostKeepsItsEntryWhereTheNextReadLagsBehind(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		b := &behind{m, "nothing", 0}
+		m.on(put, tokenPrefix+"x", func(run func() error) error {
+			_ = run()
+			b.name = tokenPrefix + "x" // is not shown to be there any more
+			return errLost
+		})
+		_ = New(b, codec.JSON{}, DefaultTimeout).SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "x", UserName: "bob"})
+		m.wantConsistent(t)
+	})
+}
+
 func TestGrow_aDivisionThatStandsStillStartsOver(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := newMemory()

@@ -130,7 +130,7 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found, how saveMode) (
 	})
 	switch {
 	case err != nil:
-		if errors.Is(err, errAgain) || refused(err) { // nothing was stored, or the record has gone on without it
+		if !isUnsettled(err) && (errors.Is(err, errAgain) || refused(err)) { // nothing was stored
 			u.withdraw(ctx, after.rec.Claims)
 		}
 		return nil, err

@@ -10,10 +10,11 @@ import (
 type Option func(*options)
 
 type options struct {
-	clients []*Client
-	scopes  []string // nil: any
-	clock   func() time.Time
-	faults  func(Request) Fault
+	noSocket bool
+	clients  []*Client
+	scopes   []string // nil: any
+	clock    func() time.Time
+	faults   func(Request) Fault
 
 	codeLifetime, accessLifetime, refreshLifetime time.Duration // 0: no end
 
@@ -55,6 +56,10 @@ func WithClients(first Client, more ...Client) Option {
 func WithScopes(scopes ...string) Option {
 	return func(o *options) { o.scopes = slices.Clone(scopes) }
 }
+
+// WithoutSocket makes a server that does not listen, and is an http.Handler only: it can live in virtual time
+// (testing/synctest), which a socket keeps from passing.
+func WithoutSocket() Option { return func(o *options) { o.noSocket = true } }
 
 // WithClock sets the clock, time.Now by default, to which [Server.Advance] adds. It may be called by several
 // goroutines at once, and may not call a method of the server.

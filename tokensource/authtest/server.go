@@ -35,8 +35,8 @@ type Server struct {
 	reuses        []Reuse
 }
 
-// NewServer starts a server on a free port of 127.0.0.1. It panics where none is free, and where a client is
-// registered with a redirect URI that is none.
+// NewServer starts a server on a free port of 127.0.0.1, or, [WithoutSocket], on none. It panics where none is free,
+// and where a client is registered with a redirect URI that is none.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
 		options:       defaults(),
@@ -54,7 +54,9 @@ func NewServer(opts ...Option) *Server {
 		c.mustBeRegistrable()
 	}
 	s.faults.hook = s.options.faults
-	s.start()
+	if !s.options.noSocket {
+		s.start()
+	}
 	return s
 }
 
@@ -83,9 +85,11 @@ func (s *Server) Close() {
 		s.closed = true
 		s.mu.Unlock()
 		close(s.closing)
-		_ = s.http.Close() // the listener is gone either way
+		if s.http != nil {
+			_ = s.http.Close() // the listener is gone either way
+			<-s.served
+		}
 		s.handlers.Wait()
-		<-s.served
 	})
 }
 
@@ -99,7 +103,8 @@ func (s *Server) enter() bool {
 	return !s.closed
 }
 
-// URL returns the address of the server, such as "http://127.0.0.1:41234", without a path.
+// URL returns the address of the server, such as "http://127.0.0.1:41234", without a path; it is empty where the server
+// does not listen.
 func (s *Server) URL() string { return s.url }
 
 // SetUser says who sits before the browser from now on: the resource owner who consents at the authorization
