@@ -94,7 +94,9 @@ func (w *world) config() *oauth2.Config {
 }
 
 // tokens are those of another process.
-func (w *world) tokens(opts ...tokensource.Option) *tokensource.Tokens { return w.over(w.store, opts...) }
+func (w *world) tokens(opts ...tokensource.Option) *tokensource.Tokens {
+	return w.over(w.store, opts...)
+}
 
 func (w *world) over(store oauthstore.TokenStore, opts ...tokensource.Option) *tokensource.Tokens {
 	w.t.Helper()

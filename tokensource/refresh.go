@@ -3,6 +3,7 @@ package tokensource
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -18,6 +19,7 @@ type refresh struct {
 	begun time.Time
 
 	waited bool    // for another process
+	unsure bool    // a request of ours to the provider had no answer
 	answer *answer // that is still to be saved when run returns
 }
 
@@ -50,6 +52,20 @@ var errAgain = errors.New("the record has changed")
 
 // run returns the record's token once it is good.
 func (r *refresh) run(ctx context.Context) (*oauthstore.OAuthToken, error) {
+	for range maxTurns {
+		token, err := r.try(ctx)
+		if !errors.Is(err, errAgain) {
+			return token, err
+		}
+	}
+	return nil, fmt.Errorf("%w: tokensource: record %q keeps changing", oauthstore.ErrUnavailable, r.id)
+}
+
+// maxTurns is how often a refresh starts over where somebody else has changed the record, or has taken the lease.
+const maxTurns = 8
+
+// try looks at the record and refreshes it, if it is due.
+func (r *refresh) try(ctx context.Context) (*oauthstore.OAuthToken, error) {
 	bounded, cancel := context.WithTimeout(ctx, r.patience())
 	defer cancel()
 	leaser, ok := r.store.(oauthstore.TokenLeaser)
@@ -96,11 +112,7 @@ func (r *refresh) leased(ctx, after context.Context, leaser oauthstore.TokenLeas
 		case err != nil:
 			return nil, err
 		case l.Held:
-			token, err := r.hold(ctx, after, leaser, l)
-			if !errors.Is(err, errAgain) {
-				return token, err
-			}
-			w = watch{}
+			return r.hold(ctx, after, leaser, l)
 		case l.Holder == "":
 			return r.settled(l.Token)
 		case r.valid(l.Token) && l.Token.AccessToken == r.stale:
@@ -146,10 +158,7 @@ func (r *refresh) alone(ctx, after context.Context) (*oauthstore.OAuthToken, err
 	}
 	got, err := r.ask(ctx, token, nil)
 	if err != nil {
-		if err = r.refused(ctx, token, false, err); errors.Is(err, errAgain) {
-			return r.alone(ctx, after) // it is not due any more, or has another refresh token
-		}
-		return nil, err
+		return nil, r.refused(ctx, token, false, err)
 	}
 	next := got.over(token)
 	return r.save(after, next, func(ctx context.Context) error { return r.update(ctx, next) }, func() {})
@@ -184,6 +193,7 @@ func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure fu
 		if !errors.As(err, &p) || !p.passing() || attempt == r.tries {
 			return got, err
 		}
+		r.unsure = r.unsure || p.Status == 0
 		d := max(pause(attempt, 400*time.Millisecond, 10*time.Second), p.RetryAfter)
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
 			return nil, err
@@ -213,7 +223,7 @@ func (r *refresh) askWith(ctx context.Context, token *oauthstore.OAuthToken) (*g
 // refused is the error after the provider has failed. That it does not take the refresh token any more is believed only
 // where the record still has that one; else it is errAgain.
 func (r *refresh) refused(ctx context.Context, asked *oauthstore.OAuthToken, lost bool, err error) error {
-	err = asReauth(err, asked, lost)
+	err = asReauth(err, asked, lost || r.unsure)
 	var reauth *ReauthRequiredError
 	if !errors.As(err, &reauth) {
 		return err

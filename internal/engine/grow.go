@@ -238,13 +238,13 @@ func (s *Store) lift(ctx context.Context, at place, above []place) {
 		return
 	}
 	n, err := s.seal(ctx, at.name, func(n *node, _ int) bool { return n.inner() && s.canLift(above, len(n.pages)) })
-	if err != nil {
+	if err != nil || !n.inner() { // or it has taken its pages back, and was sealed as a leaf
 		return
 	}
 	_ = s.relink(ctx, above[len(above)-1], []string{at.name}, n.pages, n.retired)
 }
 
-// seal seals the node, if fits says so, and returns it.
+// seal seals the node, if fits says so, and returns it; one that is sealed already whatever it is.
 func (s *Store) seal(ctx context.Context, name string, fits func(n *node, bytes int) bool) (*node, error) {
 	cur, ok := s.index.recall(name)
 	if !ok {

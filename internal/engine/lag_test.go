@@ -221,3 +221,16 @@ func TestGrow_sealedNodesAboveASealedLeafAreLiftedFromTheTop(t *testing.T) {
 		m.wantNoOrphans(t)
 	})
 }
+
+// A page that had pages of its own has taken them back and was then sealed, to be joined with another.
+func TestGrow_aLeafIsNotLifted(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		_, _, entries := m.content(t)
+		m.putNode(t, "page_leaf", &node{entries: entries, sealed: true})
+		m.putNode(t, indexName, &node{pages: []pointer{{"", "page_leaf"}}})
+		m.store().lift(t.Context(), place{"page_leaf", everywhere}, []place{{indexName, everywhere}})
+		m.wantConsistent(t)
+	})
+}
