@@ -29,7 +29,8 @@ type Fleet struct {
 	Lifetime  time.Duration // of access tokens
 	Latency   time.Duration // of the provider, before and after a request takes effect
 	Lease     time.Duration
-	Kills     int // spread over Run; each is followed by a new instance
+	Lag       time.Duration // of the store: how long a read may show what was before
+	Kills     int           // spread over Run; each is followed by a new instance
 
 	// Grace is how long the provider takes a superseded refresh token, as some do for clients that have died. Without
 	// it an instance is not killed between its request to the provider and the end of its save.
@@ -97,7 +98,8 @@ func (r *Report) Check(t testing.TB, exact bool) {
 	if most := r.Expiries() + r.Holders; r.Refreshes > most {
 		t.Errorf("got %d refreshes, want at most %d", r.Refreshes, most)
 	}
-	if most := 2*r.Fleet.Latency + r.Fleet.Lease + 2*time.Second; r.Longest > most { // and the pauses of those who wait
+	pauses := 2*time.Second + 2*r.Fleet.Lag // of those who wait
+	if most := 2*r.Fleet.Latency + r.Fleet.Lease + pauses; r.Longest > most {
 		t.Errorf("an instance was without a token for %v, want at most %v", r.Longest, most)
 	}
 }
@@ -117,6 +119,8 @@ type run struct {
 	mu     sync.Mutex
 	report Report
 	crew   map[*instance]bool
+
+	lastHolder time.Time // when one was killed that was refreshing
 }
 
 // Start runs the fleet and returns what has happened.
@@ -145,7 +149,7 @@ func (f Fleet) Start(t testing.TB) *Report {
 	}
 	for range f.Kills {
 		sleep(ctx, time.Duration(float64(f.Run)/float64(f.Kills+1)*(0.5+rand.Float64())))
-		if ctx.Err() == nil && r.kill() {
+		if ctx.Err() == nil && r.kill(ctx) {
 			begin()
 		}
 	}
@@ -171,19 +175,22 @@ func (r *run) login() error {
 	})
 }
 
-// kill kills one of the instances, where it may every third time one that is refreshing, and reports whether there was
-// one to kill.
-func (r *run) kill() bool {
+// kill kills one of the instances, where it may every third time one that is refreshing; but not one after the other, so
+// that what the fleet has to wait for can be told.
+func (r *run) kill(ctx context.Context) bool {
 	holder := r.Grace > 0 && rand.N(3) == 0
-	for tries := 0; ; tries++ {
+	for tries := 0; ctx.Err() == nil; tries++ {
 		r.mu.Lock()
+		spare := time.Since(r.lastHolder) < r.Lifetime+2*r.Lease
 		var victim *instance
 		for i := range r.crew { // in random order
-			if holder && tries < 5000 && !i.isHolding() {
-				continue
-			}
-			if r.Grace > 0 || r.Plain || !i.isAsking() {
+			switch {
+			case holder && !spare && tries < 2000 && !i.isHolding():
+			case spare && i.isHolding():
+			case r.Grace > 0 || r.Plain || !i.isAsking():
 				victim = i
+			}
+			if victim != nil {
 				break
 			}
 		}
@@ -191,6 +198,7 @@ func (r *run) kill() bool {
 			delete(r.crew, victim)
 			if victim.isHolding() {
 				r.report.Holders++
+				r.lastHolder = time.Now()
 			}
 			victim.die()
 		}
@@ -198,8 +206,9 @@ func (r *run) kill() bool {
 		if victim != nil {
 			return true
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(r.Lifetime / 1000)
 	}
+	return false
 }
 
 func (r *run) count() {
