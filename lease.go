@@ -124,10 +124,13 @@ func (l *Lease) Validate(token *OAuthToken) error {
 // lost the lease may not, with one exception: where nobody has refreshed the token since, and token has another
 // refresh token. The provider has replaced the stored one then, and what the caller has is all that is good.
 //
-// The error is [ErrTokenNotFound] where the record was deleted, even if another has its id by now, and
+// One that never had it may not. The error is [ErrTokenNotFound] where the record was deleted, even if another has its id by now, and
 // [ErrLeaseLost].
 func (l *Lease) Check(r *Record, holder string, token *OAuthToken) error {
-	if r == nil || r.Replaced(l.Token) {
+	switch {
+	case !l.Held:
+		return ErrLeaseLost
+	case r == nil || r.Replaced(l.Token):
 		return ErrTokenNotFound
 	}
 	if _, changes := r.Merge(token); !changes {

@@ -56,7 +56,8 @@ type TokenStore interface {
 }
 
 // A TokenUpdater is a [TokenStore] that can also save without ever inserting: what a refresh needs,
-// so that it does not bring back a token that was deleted while the provider was asked.
+// so that it does not bring back a token that was deleted while the provider was asked. A store that wraps another one,
+// which is none, answers with an error that is [errors.ErrUnsupported].
 type TokenUpdater interface {
 	// UpdateToken is SaveToken for records that exist; where there is none, or it vanishes before
 	// the write, it is ErrTokenNotFound and nothing is stored. So it is where token was read from a record

@@ -74,6 +74,10 @@ func TestCosts(t *testing.T) {
 		SaveNew:            enginetest.Calls{"GetSecretValue": 1, "PutSecretValue": 1, "CreateSecret": 1},
 		SaveNewGivenID:     enginetest.Calls{"GetSecretValue": 1, "PutSecretValue": 1, "CreateSecret": 1},
 		Delete:             enginetest.Calls{"GetSecretValue": 1, "DeleteSecret": 1, "PutSecretValue": 1},
+		Lease:              enginetest.Calls{"GetSecretValue": 1, "PutSecretValue": 1},
+		LeaseOfOther:       enginetest.Calls{"GetSecretValue": 1},
+		SaveLeased:         enginetest.Calls{"PutSecretValue": 1},
+		RenewLease:         enginetest.Calls{"GetSecretValue": 1, "PutSecretValue": 1},
 		GetTokens: func(n int) enginetest.Calls {
 			return enginetest.Calls{"GetSecretValue": 1, "BatchGetSecretValue": (n + 19) / 20}
 		},

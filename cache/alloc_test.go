@@ -15,7 +15,7 @@ func TestFind_aHitAllocatesNothingButItsCopy(t *testing.T) {
 	b := newBackend()
 	b.put(t, token("1", "alice", "", "access"))
 	seen := 0
-	s := newCache(t, b, steady(WithObserver(func(Event) { seen++ }))...)
+	s := newCache(t, b, steady(WithObserver(func(context.Context, Event) { seen++ }))...)
 	ctx := context.Background()
 	for name, c := range map[string]struct {
 		find func() (*oauthstore.OAuthToken, error)

@@ -177,7 +177,7 @@ func (s *Store) find(ctx context.Context, k key) (*oauthstore.OAuthToken, error)
 	if a, ok := s.recall(k, now); ok {
 		s.stats.Hits++
 		s.mu.Unlock()
-		s.observe(Hit, k, 0, a.err)
+		s.observe(ctx, Hit, k, 0, a.err)
 		return a.copied(k)
 	}
 	s.stats.Misses++
@@ -191,7 +191,7 @@ func (s *Store) find(ctx context.Context, k key) (*oauthstore.OAuthToken, error)
 	case <-ctx.Done():
 		a.err = ctx.Err()
 	}
-	s.observe(Miss, k, time.Since(now), a.err)
+	s.observe(ctx, Miss, k, time.Since(now), a.err)
 	return a.copied(k)
 }
 

@@ -113,7 +113,7 @@ func (s *Store) work() {
 		delete(s.queued, k)
 		s.stats.Refreshes++
 		s.mu.Unlock()
-		s.observe(Refresh, k, time.Since(begun), f.answer.err)
+		s.observe(context.Background(), Refresh, k, time.Since(begun), f.answer.err)
 	}
 }
 

@@ -1,36 +1,23 @@
 package cache
 
 import (
-	"fmt"
+	"context"
 	"time"
 )
 
-// A Kind says what an [Event] is about.
-type Kind int
+// An EventKind says what an [Event] is about.
+type EventKind string
 
+// What there is to tell.
 const (
-	Hit     Kind = iota + 1 // a find was answered without a request
-	Miss                    // a find has waited for a request, its own or one under way
-	Refresh                 // a token was read again in the background
+	Hit     EventKind = "hit"     // a find was answered without a request
+	Miss    EventKind = "miss"    // a find has waited for a request, its own or one under way
+	Refresh EventKind = "refresh" // a token was read again in the background
 )
-
-// String returns "hit", "miss" or "refresh".
-func (k Kind) String() string {
-	switch k {
-	case Hit:
-		return "hit"
-	case Miss:
-		return "miss"
-	case Refresh:
-		return "refresh"
-	default:
-		return fmt.Sprintf("Kind(%d)", int(k))
-	}
-}
 
 // An Event tells of one find, or one read in the background. It holds no secret.
 type Event struct {
-	Kind     Kind
+	Kind     EventKind
 	ID       string        // that was looked for; empty for a find by user name
 	UserName string        // so is this
 	ClientID string        // asked for with the user name, if any
@@ -56,8 +43,8 @@ func (s *Store) Stats() Stats {
 	return stats
 }
 
-func (s *Store) observe(kind Kind, k key, d time.Duration, err error) {
+func (s *Store) observe(ctx context.Context, kind EventKind, k key, d time.Duration, err error) {
 	if s.observer != nil {
-		s.observer(Event{Kind: kind, ID: k.id, UserName: k.user, ClientID: k.client, Duration: d, Err: err})
+		s.observer(ctx, Event{Kind: kind, ID: k.id, UserName: k.user, ClientID: k.client, Duration: d, Err: err})
 	}
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
@@ -14,7 +15,7 @@ type config struct {
 	refreshAfter time.Duration
 	timeout      time.Duration
 	maxTokens    int
-	observer     func(Event)
+	observer     func(context.Context, Event)
 
 	negativeSet, refreshSet, observerSet bool // by an option
 }
@@ -66,8 +67,8 @@ func WithTimeout(d time.Duration) Option {
 }
 
 // WithObserver calls observe for every find that can hit, and every read in the background. It is called by many
-// goroutines at once, and the find waits for it.
-func WithObserver(observe func(Event)) Option {
+// goroutines at once, and the find waits for it. Its context is that of the find.
+func WithObserver(observe func(context.Context, Event)) Option {
 	return func(c *config) { c.observer, c.observerSet = observe, true }
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func TestNew_takesTheOutermostValues(t *testing.T) {
 		nil,
 		{WithTTL(1)}, // the defaults of the others follow
 		{WithTTL(1), WithNegativeTTL(1), WithBackgroundRefresh(0), WithTimeout(1), WithMaxTokens(1)},
-		{WithNegativeTTL(0), WithObserver(func(Event) {})},
+		{WithNegativeTTL(0), WithObserver(func(context.Context, Event) {})},
 	} {
 		_, err := New(memory.New(), options...)
 		require.NoError(t, err)

@@ -141,7 +141,7 @@ func timeRefresh(t *testing.T) {
 	b := newBackend()
 	b.put(t, token("1", "alice", "", "first"))
 	var refreshed []Event
-	s := newCache(t, b, WithTTL(100*time.Second), WithBackgroundRefresh(50*time.Second), WithObserver(func(e Event) {
+	s := newCache(t, b, WithTTL(100*time.Second), WithBackgroundRefresh(50*time.Second), WithObserver(func(_ context.Context, e Event) {
 		if e.Kind == Refresh {
 			refreshed = append(refreshed, e)
 		}

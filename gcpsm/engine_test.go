@@ -80,6 +80,10 @@ func TestCosts(t *testing.T) {
 		SaveNew:            enginetest.Calls{access: 1, add: 2, destroy: 1, create: 1},
 		SaveNewGivenID:     enginetest.Calls{access: 1, add: 2, destroy: 1, create: 1},
 		Delete:             enginetest.Calls{access: 1, add: 2, destroy: 2},
+		Lease:              enginetest.Calls{access: 1, add: 1},
+		LeaseOfOther:       enginetest.Calls{access: 1},
+		SaveLeased:         enginetest.Calls{add: 1, destroy: 2},
+		RenewLease:         enginetest.Calls{access: 1, add: 1},
 		GetTokens:          func(n int) enginetest.Calls { return enginetest.Calls{access: 1 + n} },
 		DeleteTokens: func(n int) enginetest.Calls {
 			// Two of them make sure that the index is not older than it should be.

@@ -39,7 +39,7 @@ func (s *Store) RenewLease(ctx context.Context, lease *oauthstore.Lease) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.holder(lease.Token.ID) != lease.Holder {
+	if !lease.Held || s.holder(lease.Token.ID) != lease.Holder {
 		return oauthstore.ErrLeaseLost
 	}
 	lease.Until = time.Now().Add(lease.For)
@@ -78,7 +78,7 @@ func (s *Store) ReleaseLease(ctx context.Context, lease *oauthstore.Lease) error
 }
 
 func (s *Store) release(lease *oauthstore.Lease) {
-	if s.holder(lease.Token.ID) == lease.Holder {
+	if lease.Held && s.holder(lease.Token.ID) == lease.Holder {
 		delete(s.leases, lease.Token.ID)
 	}
 }

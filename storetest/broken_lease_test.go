@@ -162,7 +162,15 @@ var leaseFaults = []fault{
 			if err != nil {
 				return nil
 			}
+			now.Held = true
 			return b.Store.ReleaseLease(ctx, now)
+		}
+	}},
+	{"lets those save who never had the lease", "Lease/who never had the lease cannot do anything with it", func(b *broken) {
+		b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
+			had := *l
+			had.Held = true
+			return b.Store.SaveLeased(ctx, &had, t)
 		}
 	}},
 	{"does not look who has the lease", "Lease/who has lost the lease cannot save", func(b *broken) { b.saveLeased = unfenced(b) }},

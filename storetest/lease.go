@@ -23,6 +23,7 @@ var leaseChecks = []check{
 	{"a lease that is renewed runs on", leasing(leaseRenew)},
 	{"a lease is taken over by who names its holder, and by nobody else", leasing(leaseTakeOver)},
 	{"who has lost the lease cannot renew it, or take the other's away", leasing(leaseLost)},
+	{"who never had the lease cannot do anything with it", leasing(leaseNever)},
 	{"who has lost the lease cannot save", leasing(leaseLostSave)},
 	{"a refresh token that came too late is stored where nobody has another", leasing(leaseLateRotation)},
 	{"a refresh token that came too late does not replace a newer one", leasing(leaseTooLateRotation)},
@@ -311,6 +312,21 @@ func leaseLost(t *subject) {
 		t.Errorf("ReleaseLease of a lease that was taken over: %v", err)
 	}
 	t.wantLeased(second)
+}
+
+func leaseNever(t *subject) {
+	want := t.save(full("user"))
+	none := t.leaseBy(oauthstore.LeaseRequest{ID: want.ID, For: time.Minute, Due: func(*oauthstore.OAuthToken) bool { return false }})
+	first := t.held(want.ID)
+	for what, l := range map[string]*oauthstore.Lease{"of a token that was not due": none, "that another has": t.lease(want.ID)} {
+		t.wantError("RenewLease of one "+what, t.leaser.RenewLease(t.Context(), l), oauthstore.ErrLeaseLost)
+		t.wantError("SaveLeased under one "+what, t.leaser.SaveLeased(t.Context(), l, rotated(l, "new")), oauthstore.ErrLeaseLost)
+		if err := t.leaser.ReleaseLease(t.Context(), l); err != nil {
+			t.Errorf("ReleaseLease of one %s: %v", what, err)
+		}
+	}
+	t.wantLeased(first)
+	t.wantStored(want)
 }
 
 func leaseLostSave(t *subject) {

@@ -2,7 +2,6 @@ package tokensource
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/oauthstore/oauthstore"
@@ -21,15 +20,13 @@ func (f *flight) land(token *oauthstore.OAuthToken, err error) {
 	close(f.done)
 }
 
-var errShutdown = errors.New("tokensource: shut down")
-
 // begin runs work in the background, with the values of ctx but not its end, until Shutdown gives up.
 func (t *Tokens) begin(ctx context.Context, work func(context.Context, *flight)) *flight {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closing {
 		f := &flight{done: make(chan struct{})}
-		f.land(nil, errShutdown)
+		f.land(nil, ErrShutdown)
 		return f
 	}
 	return t.launch(ctx, work)
@@ -40,14 +37,25 @@ func (t *Tokens) launch(ctx context.Context, work func(context.Context, *flight)
 	f := &flight{done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(t.lifetimes, cancel)
-	t.background.Add(1)
+	if t.running++; t.running == 1 {
+		t.idle = make(chan struct{})
+	}
 	go func() {
-		defer t.background.Done()
+		defer t.landed()
 		defer cancel()
 		defer stop()
 		work(ctx, f)
 	}()
 	return f
+}
+
+// landed counts a goroutine out.
+func (t *Tokens) landed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.running--; t.running == 0 {
+		close(t.idle)
+	}
 }
 
 // refresh returns a good token in the place of have, of which the access token stale is not, or soon will not be. All

@@ -24,7 +24,7 @@ const (
 	Refreshed      EventKind = "refreshed"        // a new token is stored; Duration from the beginning of the refresh
 	Adopted        EventKind = "adopted"          // another process has refreshed the token; Duration of the wait
 	RefreshFailed  EventKind = "refresh_failed"   // Duration, Err
-	LeaseWaited    EventKind = "lease_waited"     // another process has the lease; Duration of one pause
+	LeaseWaited    EventKind = "lease_waited"     // another process has the lease; Attempt, Duration of the pause to come
 	LeaseTakenOver EventKind = "lease_taken_over" // its holder did not give the lease back
 	LeaseLost      EventKind = "lease_lost"       // another process has taken it over, or has a newer token; Err
 	SaveRetried    EventKind = "save_retried"     // the store did not take the new token; Attempt, Err

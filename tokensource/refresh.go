@@ -119,9 +119,9 @@ func (r *refresh) leased(ctx, after context.Context, leaser oauthstore.TokenLeas
 			return nil, errBusy
 		default:
 			d := min(pause(waits, 100*time.Millisecond, time.Second), w.see(l))
-			waits++
 			r.waited = true
 			r.tell(ctx, Event{Kind: LeaseWaited, ID: r.id, Attempt: waits, Duration: d})
+			waits++
 			if err := sleep(ctx, d); err != nil {
 				return nil, err
 			}
@@ -139,6 +139,7 @@ func (r *refresh) hold(ctx, after context.Context, leaser oauthstore.TokenLeaser
 	if err != nil {
 		h.release(after)
 		if errors.Is(err, oauthstore.ErrLeaseLost) {
+			r.tell(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
 			return nil, errAgain
 		}
 		return nil, r.refused(ctx, l.Token, l.TakenOver, err)
@@ -186,6 +187,9 @@ func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure fu
 				return nil, err
 			}
 		}
+		if grantOf(token) == "" {
+			return nil, &ReauthRequiredError{ID: token.ID, UserName: token.UserName}
+		}
 		begin := time.Now()
 		got, err := r.askWith(ctx, token)
 		r.tell(ctx, Event{Kind: Asked, ID: r.id, Attempt: attempt, Duration: time.Since(begin), Err: err})
@@ -206,18 +210,14 @@ func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure fu
 
 // askWith asks once: with the refresh token, or the authorization code of a record that has only that.
 func (r *refresh) askWith(ctx context.Context, token *oauthstore.OAuthToken) (*granted, error) {
-	switch {
-	case token.RefreshToken != "":
+	if token.RefreshToken != "" {
 		return r.provider.refresh(ctx, token.RefreshToken)
-	case token.GrantToken != "":
-		var opts []oauth2.AuthCodeOption
-		if token.RedirectURL != "" {
-			opts = append(opts, oauth2.SetAuthURLParam("redirect_uri", token.RedirectURL))
-		}
-		return r.provider.exchange(ctx, token.GrantToken, opts...)
-	default:
-		return nil, &ReauthRequiredError{ID: token.ID, UserName: token.UserName}
 	}
+	var opts []oauth2.AuthCodeOption
+	if token.RedirectURL != "" {
+		opts = append(opts, oauth2.SetAuthURLParam("redirect_uri", token.RedirectURL))
+	}
+	return r.provider.exchange(ctx, token.GrantToken, opts...)
 }
 
 // refused is the error after the provider has failed. That it does not take the refresh token any more is believed only
@@ -302,7 +302,7 @@ func (t *Tokens) revive(id string) {
 	delete(t.dead, id)
 }
 
-// grantOf is what the provider is asked with.
+// grantOf is what the provider is asked with, empty where there is nothing.
 func grantOf(token *oauthstore.OAuthToken) string {
 	if token.RefreshToken != "" {
 		return token.RefreshToken

@@ -11,6 +11,7 @@ import (
 // save stores the provider's answer, next, and returns what is stored. Where the store does not take it after some
 // tries, the answer is left to keepSaving, and callers get it beside the error; end is called once that is over.
 func (r *refresh) save(ctx context.Context, next *oauthstore.OAuthToken, save func(context.Context) error, end func()) (*oauthstore.OAuthToken, error) {
+	r.waited = false // it is we who have refreshed it
 	err := r.patiently(ctx, func(int) error { return save(ctx) }, func(attempt int, err error) {
 		r.tell(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: attempt, Err: err})
 	})
@@ -27,7 +28,6 @@ func (r *refresh) settle(ctx context.Context, next *oauthstore.OAuthToken, err e
 	var quota *oauthstore.WriteQuotaError
 	switch {
 	case err == nil:
-		r.waited = false
 		r.tell(ctx, Event{Kind: Refreshed, ID: r.id, Duration: time.Since(r.begun)})
 		return next, nil, true
 	case errors.Is(err, oauthstore.ErrLeaseLost):

@@ -174,6 +174,10 @@ func (s *Source) Invalidate(accessToken string) {
 	}
 }
 
+// Forget lets the source look into the store at its next call, as after a logout or a new login of the user in this
+// process: what it has is good until it is due, whatever becomes of the record.
+func (s *Source) Forget() { s.have.Store(nil) }
+
 // Client returns an HTTP client that sends its requests with the source's access token, over base; nil is
 // [http.DefaultTransport]. It waits for a token no longer than the request's context allows. A token that could not be
 // stored ([*NotSavedError]) is used all the same.

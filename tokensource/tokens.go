@@ -25,9 +25,10 @@ type Tokens struct {
 	dead    map[string]refusal // by record id
 	closing bool
 
-	background sync.WaitGroup
-	lifetimes  context.Context // of what goes on in the background
-	end        context.CancelFunc
+	running   int             // goroutines in the background
+	idle      chan struct{}   // closed when there are none; nil where there were none yet
+	lifetimes context.Context // theirs
+	end       context.CancelFunc
 }
 
 // New returns a Tokens over store, for the client of the provider that config describes. It does no I/O; an error names
@@ -80,13 +81,22 @@ func (t *Tokens) ID(id string) *Source {
 // A code that the provider does not take is a [*ReauthRequiredError]. A code can be used once: where the store fails
 // the token is returned beside a [*NotSavedError], for the caller to save.
 func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oauth2.AuthCodeOption) (*oauthstore.OAuthToken, error) {
+	if code == "" {
+		return nil, &oauthstore.InvalidTokenError{Field: "code", Reason: "is empty"}
+	}
+	begin := time.Now()
 	got, err := t.provider.exchange(ctx, code, opts...)
+	t.tell(ctx, Event{Kind: Asked, Attempt: 1, Duration: time.Since(begin), Err: err})
 	if err != nil {
-		return nil, asReauth(err, &oauthstore.OAuthToken{UserName: userName}, false)
+		err = asReauth(err, &oauthstore.OAuthToken{UserName: userName}, false)
+		if errors.As(err, new(*ReauthRequiredError)) {
+			t.tell(ctx, Event{Kind: ReauthRequired, Err: err})
+		}
+		return nil, err
 	}
 	token := got.over(&oauthstore.OAuthToken{})
 	token.UserName, token.ClientID = userName, t.provider.config.ClientID
-	err = t.patiently(ctx, func(int) error { return t.store.SaveToken(ctx, token) }, func(attempt int, err error) {
+	err = t.patiently(ctx, func(int) error { return t.saveLogin(ctx, got, token) }, func(attempt int, err error) {
 		t.tell(ctx, Event{Kind: SaveRetried, Attempt: attempt, Err: err})
 	})
 	if err != nil {
@@ -97,26 +107,55 @@ func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oa
 	return token, nil
 }
 
-// Shutdown waits until what goes on in the background has ended: refreshes, and the saving of tokens that the store
-// did not take. It begins nothing new; sources go on with what they have and refresh in the foreground. Where ctx ends
-// first it gives all of that up and returns the error of ctx.
+// saveLogin saves the token of an exchange. Where the answer does not say when it ends, and that of an earlier login in
+// its place had an end, the new one gets one too.
+func (t *Tokens) saveLogin(ctx context.Context, got *granted, token *oauthstore.OAuthToken) error {
+	if err := t.store.SaveToken(ctx, token); err != nil || got.ends || token.Expiry.IsZero() {
+		return err
+	}
+	token.Expiry = got.begun.Add(got.assumed)
+	return t.store.SaveToken(ctx, token)
+}
+
+// Wait waits until what goes on in the background has ended: refreshes, and the saving of tokens that the store did not
+// take. It is for functions that are frozen once they have answered. Where ctx ends first it returns the error of ctx,
+// and all goes on.
+func (t *Tokens) Wait(ctx context.Context) error {
+	for {
+		t.mu.Lock()
+		idle := t.idle
+		if t.running == 0 {
+			t.mu.Unlock()
+			return nil
+		}
+		t.mu.Unlock()
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return fmt.Errorf("tokensource: wait: %w", ctx.Err())
+		}
+	}
+}
+
+// ErrShutdown is the error of sources that have no good token after [Tokens.Shutdown].
+var ErrShutdown = errors.New("tokensource: shut down")
+
+// Shutdown is Wait at the end of a process. Afterwards sources give out the tokens that they have as long as these are
+// good, and make no requests any more. Where ctx ends first it gives up what is still going on, and returns the error
+// of ctx.
 func (t *Tokens) Shutdown(ctx context.Context) error {
 	t.mu.Lock()
 	t.closing = true
 	t.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		t.background.Wait()
-	}()
-	select {
-	case <-done:
+	err := t.Wait(ctx)
+	t.end()
+	if err == nil {
 		return nil
-	case <-ctx.Done():
-		t.end()
-		<-done
-		return fmt.Errorf("tokensource: shutdown: %w", ctx.Err())
 	}
+	if waited := t.Wait(context.WithoutCancel(ctx)); waited != nil {
+		return waited
+	}
+	return fmt.Errorf("tokensource: shutdown: %w", ctx.Err())
 }
 
 func (t *Tokens) tell(ctx context.Context, e Event) { t.observe(ctx, e) }

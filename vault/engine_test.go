@@ -103,6 +103,10 @@ func TestCosts(t *testing.T) {
 		SaveNew:            enginetest.Calls{read: 1, write: 2, metadata: 1},
 		SaveNewGivenID:     enginetest.Calls{read: 1, write: 2, metadata: 1},
 		Delete:             enginetest.Calls{read: 1, write: 2, destroy: 1},
+		Lease:              enginetest.Calls{read: 1, write: 1},
+		LeaseOfOther:       enginetest.Calls{read: 1},
+		SaveLeased:         enginetest.Calls{write: 1},
+		RenewLease:         enginetest.Calls{read: 1, write: 1},
 		GetTokens:          func(n int) enginetest.Calls { return enginetest.Calls{read: 1 + n} },
 		DeleteTokens: func(n int) enginetest.Calls {
 			return enginetest.Calls{read: 1 + n, write: 1 + n, destroy: n}

@@ -109,7 +109,7 @@ func (s *Store) lockRecord(ctx context.Context, id string) (f *found, unlock fun
 func (s *Store) RenewLease(ctx context.Context, l *oauthstore.Lease) error {
 	until := time.UnixMilli(time.Now().Add(l.For).UnixMilli()).UTC()
 	f, err := s.changeLease(ctx, l, func(had lease) (lease, error) {
-		if had.holder != l.Holder {
+		if !l.Held || had.holder != l.Holder {
 			return had, oauthstore.ErrLeaseLost
 		}
 		had.until = until
@@ -126,7 +126,7 @@ func (s *Store) RenewLease(ctx context.Context, l *oauthstore.Lease) error {
 // ReleaseLease implements oauthstore.TokenLeaser.
 func (s *Store) ReleaseLease(ctx context.Context, l *oauthstore.Lease) error {
 	_, err := s.changeLease(ctx, l, func(had lease) (lease, error) {
-		if had.holder == l.Holder {
+		if l.Held && had.holder == l.Holder {
 			had = lease{}
 		}
 		return had, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -24,6 +25,9 @@ type Costs struct {
 	Delete               Calls // the index warm
 	GetTokens            func(n int) Calls
 	DeleteTokens         func(n int) Calls
+	Lease, LeaseOfOther  Calls // LeaseToken, where the lease is given and where another has it
+	SaveLeased           Calls
+	RenewLease           Calls // and ReleaseLease
 }
 
 // RunCosts compares the requests that reach the server with what is promised.
@@ -86,6 +90,25 @@ func RunCosts(t *testing.T, newBackend func(t *testing.T) Backend, want Costs) {
 	other.ID, other.UserName = "other", "user1001"
 	run("SaveToken, new record, id given by the caller", want.SaveNewGivenID, nil, saved(other))
 	run("DeleteToken", want.Delete, nil, func(s Store) error { return s.DeleteToken(ctx, "given") })
+
+	var l *oauthstore.Lease
+	lease := func(s Store) (err error) {
+		l, err = s.LeaseToken(ctx, oauthstore.LeaseRequest{ID: "given", For: time.Minute})
+		return err
+	}
+	leased := func(t *testing.T, s Store) {
+		if err := lease(s); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Millisecond) // else renewing it changes nothing
+	}
+	run("LeaseToken", want.Lease, nil, lease)
+	run("LeaseToken, another has it", want.LeaseOfOther, leased, lease)
+	run("SaveLeased", want.SaveLeased, leased, func(s Store) error {
+		return s.SaveLeased(ctx, l, &oauthstore.OAuthToken{AccessToken: "access"})
+	})
+	run("RenewLease", want.RenewLease, leased, func(s Store) error { return s.RenewLease(ctx, l) })
+	run("ReleaseLease", want.RenewLease, leased, func(s Store) error { return s.ReleaseLease(ctx, l) })
 
 	for _, n := range []int{2, 45} {
 		fill := func(t *testing.T, s Store) {

@@ -19,6 +19,7 @@ import (
 type Store interface {
 	oauthstore.TokenStore
 	oauthstore.TokenUpdater
+	oauthstore.TokenLeaser
 }
 
 // A Backend is one service, as a test server.

@@ -1,0 +1,226 @@
+// Cloudrun is an HTTP service for Google Cloud Run that calls an API on behalf of its users. Their tokens are in Google
+// Secret Manager, and are refreshed when they end: once, however many instances of the service there are.
+//
+//	GET /users/{user}/profile    what the API answers to the user's access token
+//	GET /healthz                 for the probes
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	secretmanager "cloud.google.com/go/secretmanager/apiv1"
+	"golang.org/x/oauth2"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/gcpsm"
+	"github.com/oauthstore/oauthstore/tokensource"
+)
+
+// grace is how long a shutdown may take. Cloud Run kills the process 10 seconds after SIGTERM.
+const grace = 9 * time.Second
+
+func main() {
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Getenv, log); err != nil {
+		log.Error("cloudrun", "error", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends.
+func run(ctx context.Context, env func(string) string, log *slog.Logger) error {
+	s, err := newService(ctx, env, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.secrets.Close() }()
+	l, err := net.Listen("tcp", ":"+cmp.Or(env("PORT"), "8080"))
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, l, grace)
+}
+
+// A service calls the API for all users.
+type service struct {
+	secrets *secretmanager.Client
+	tokens  *tokensource.Tokens
+	sources sync.Map // user name → *tokensource.Source
+	api     string
+	client  *http.Client
+	log     *slog.Logger
+}
+
+func newService(ctx context.Context, env func(string) string, log *slog.Logger) (*service, error) {
+	if err := checkEnv(env); err != nil {
+		return nil, err
+	}
+	var opts []option.ClientOption
+	if host := env("SECRET_MANAGER_EMULATOR_HOST"); host != "" {
+		opts = append(opts, option.WithEndpoint(host), option.WithoutAuthentication(),
+			option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
+	}
+	// The client outlives ctx: there may be tokens to store after SIGTERM.
+	secrets, err := secretmanager.NewClient(context.WithoutCancel(ctx), opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to Secret Manager: %w", err)
+	}
+	s := &service{secrets: secrets, api: env("API_URL"), client: &http.Client{Timeout: 10 * time.Second}, log: log}
+	store, err := gcpsm.New(secrets, env("GOOGLE_CLOUD_PROJECT"), gcpsm.WithPrefix(cmp.Or(env("SECRET_PREFIX"), "oauthstore")))
+	if err == nil {
+		// In the foreground, since by default an instance has its CPU only while it answers a request.
+		s.tokens, err = tokensource.New(store, &oauth2.Config{
+			ClientID:     env("OAUTH_CLIENT_ID"),
+			ClientSecret: env("OAUTH_CLIENT_SECRET"),
+			Endpoint:     oauth2.Endpoint{TokenURL: env("OAUTH_TOKEN_URL")},
+		}, tokensource.WithForeground(), tokensource.WithObserver(tokensource.LogTo(log)))
+	}
+	if err != nil {
+		return nil, errors.Join(err, secrets.Close())
+	}
+	return s, nil
+}
+
+// checkEnv returns an error that names all variables which are missing, or the one that makes no sense.
+func checkEnv(env func(string) string) error {
+	var missing []string
+	for _, name := range []string{"GOOGLE_CLOUD_PROJECT", "OAUTH_CLIENT_ID", "OAUTH_TOKEN_URL", "API_URL"} {
+		if env(name) == "" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("not set in the environment: %s", strings.Join(missing, ", "))
+	}
+	for _, name := range []string{"OAUTH_TOKEN_URL", "API_URL"} {
+		if u, err := url.Parse(env(name)); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return fmt.Errorf("%s is not the URL of a server", name)
+		}
+	}
+	return nil
+}
+
+// serve serves on l until ctx ends. Then it answers the requests that it has, which may need tokens, and waits for
+// tokens that are not stored yet, all of it for no longer than grace.
+func (s *service) serve(ctx context.Context, l net.Listener, grace time.Duration) error {
+	server := &http.Server{
+		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	s.log.InfoContext(ctx, "listening", "address", l.Addr().String())
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	s.log.InfoContext(ctx, "shutting down")
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	err := server.Shutdown(last)
+	return errors.Join(err, s.tokens.Shutdown(last))
+}
+
+func (s *service) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /users/{user}/profile", s.profile)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	return mux
+}
+
+func (s *service) profile(w http.ResponseWriter, r *http.Request) {
+	user := r.PathValue("user")
+	body, err := s.call(r.Context(), s.source(user))
+	var reauth *tokensource.ReauthRequiredError
+	switch {
+	case err == nil:
+		_, _ = w.Write(body)
+	case errors.Is(err, oauthstore.ErrTokenNotFound):
+		s.sources.Delete(user)
+		refuse(w, http.StatusForbidden, "login_required", "the user has never logged in, or has logged out")
+	case errors.As(err, &reauth):
+		refuse(w, http.StatusForbidden, "login_required", "the provider does not accept the user's login any more")
+	default:
+		s.log.ErrorContext(r.Context(), "call failed", "user", user, "error", err)
+		refuse(w, http.StatusBadGateway, "unavailable", "see the log of the service")
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, code, reason string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": code, "reason": reason})
+}
+
+// source returns the user's source, the same one each time: it remembers the token while that is good.
+func (s *service) source(user string) *tokensource.Source {
+	if source, ok := s.sources.Load(user); ok {
+		return source.(*tokensource.Source)
+	}
+	source, _ := s.sources.LoadOrStore(user, s.tokens.User(user))
+	return source.(*tokensource.Source)
+}
+
+// call calls the API, a second time where it does not take an access token that should be good: the user or the
+// provider may have withdrawn it.
+func (s *service) call(ctx context.Context, source *tokensource.Source) ([]byte, error) {
+	for attempt := 1; ; attempt++ {
+		token, err := source.TokenContext(ctx)
+		if token == nil {
+			return nil, err
+		}
+		if err != nil {
+			s.log.WarnContext(ctx, "using a token that is not stored yet", "error", err)
+		}
+		status, body, err := s.get(ctx, token)
+		switch {
+		case err != nil:
+			return nil, err
+		case status == http.StatusUnauthorized && attempt == 1:
+			source.Invalidate(token.AccessToken)
+		case status != http.StatusOK:
+			return nil, fmt.Errorf("the API answers with status %d", status)
+		default:
+			return body, nil
+		}
+	}
+}
+
+// maxBody is how much of the API's answer is read.
+const maxBody = 1 << 20
+
+func (s *service) get(ctx context.Context, token *oauth2.Token) (status int, body []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.api, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	token.SetAuthHeader(req)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	return resp.StatusCode, body, err
+}

@@ -1,0 +1,53 @@
+package oauthstore_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+func TestLease_printsNoSecret(t *testing.T) {
+	token := secretive()
+	l := oauthstore.Lease{Token: &token, Holder: "holder", For: time.Minute}
+	for _, verb := range verbs {
+		for _, text := range []string{fmt.Sprintf(verb, l), fmt.Sprintf(verb, &l)} {
+			require.NotContains(t, text, secret, verb)
+			require.True(t, strings.HasPrefix(text, "Lease{Holder: holder"), verb)
+		}
+	}
+	require.NotContains(t, l.LogValue().String(), secret)
+}
+
+func TestLease_Take(t *testing.T) {
+	now := time.Now()
+	never := func(*oauthstore.OAuthToken) bool { return false }
+	for name, c := range map[string]struct {
+		has             oauthstore.Lease
+		request         oauthstore.LeaseRequest
+		takes, takeOver bool
+	}{
+		"nobody has it":                         {oauthstore.Lease{}, oauthstore.LeaseRequest{}, true, false},
+		"not due":                               {oauthstore.Lease{}, oauthstore.LeaseRequest{Due: never}, false, false},
+		"another has it":                        {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{}, false, false},
+		"it has ended, by our clock":            {oauthstore.Lease{Holder: "a", Until: now.Add(-time.Minute)}, oauthstore.LeaseRequest{}, false, false},
+		"it has ended, by every clock":          {oauthstore.Lease{Holder: "a", Until: now.Add(-6 * time.Minute)}, oauthstore.LeaseRequest{}, true, true},
+		"taken over":                            {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: "a"}, true, true},
+		"taken over, but not due":               {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: "a", Due: never}, false, false},
+		"taken over from one who had it before": {oauthstore.Lease{Holder: "b", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: "a"}, false, false},
+	} {
+		l := c.has
+		l.Token, c.request.For = &oauthstore.OAuthToken{ID: "x"}, time.Minute
+		require.Equal(t, c.takes, l.Take(c.request), name)
+		require.Equal(t, c.takes, l.Held, name)
+		require.Equal(t, c.takeOver, l.TakenOver, name)
+		if c.takes {
+			require.NotEqual(t, c.has.Holder, l.Holder, name)
+			require.WithinDuration(t, now.Add(time.Minute), l.Until, 10*time.Second, name)
+		}
+	}
+}

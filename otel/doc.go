@@ -1,0 +1,44 @@
+// Package oauthotel shows in OpenTelemetry what stores, token sources and caches of oauthstore do: [Wrap] makes spans
+// and metrics of a store's operations, [TokenSourceObserver] of refreshes, [CacheObserver] counts hits and misses.
+//
+//	secrets, err := awssm.New(…)
+//	…
+//	store, err := cache.New(oauthotel.Wrap(secrets), cache.WithObserver(oauthotel.CacheObserver()))
+//	…
+//	tokens, err := tokensource.New(store, config, tokensource.WithObserver(oauthotel.TokenSourceObserver()))
+//
+// Wrapped around the store and not the cache, as here, the operations are those that cost requests.
+//
+// The package needs the API of OpenTelemetry only. Where the program sets no provider, global or by
+// [WithTracerProvider] and [WithMeterProvider], nothing is recorded. README.md beside this file lists every metric, span
+// and attribute.
+//
+// # Outcomes
+//
+// What an operation has come to is one of few words, oauthstore.outcome:
+//
+//	ok             it has done what was asked
+//	not_found      there is no such record
+//	conflict       another record has the user name and client id
+//	invalid        the argument cannot be used, or is too large for the service
+//	lease_lost     somebody else has taken the lease over
+//	access_denied  credentials or permissions are missing
+//	throttled      a rate limit or quota is used up
+//	unavailable    the service did not answer, or answered that it cannot
+//	corrupt        a secret does not hold what oauthstore writes
+//	unsupported    the wrapped store has not this ability
+//	canceled       the caller has given up
+//	timeout        the caller's time was up
+//	error          any other error
+//
+// not_found and unsupported are answers: a token source over a store without leases meets the latter with every refresh.
+// All others but ok are failures: error.type is set, to the same word (_OTHER for error), and so is a span's status.
+//
+// # What is never exported
+//
+// Secrets, user names and the texts of errors. Wherever others have made an error, nobody knows what is in its text, and
+// those of oauthstore name record ids; so spans have the outcome for their description, and no exception events.
+//
+// Metrics have no record ids either: one series for each user is more than a backend can take. Spans have them only
+// [WithRecordIDs].
+package oauthotel
