@@ -78,8 +78,8 @@ func TestCacheObserver_aHitAllocatesNothing(t *testing.T) {
 	} {
 		for _, err := range []error{nil, oauthstore.ErrTokenNotFound} {
 			e := cache.Event{Kind: cache.Hit, ID: "record-17", Err: err}
-			observe(e)
-			if n := testing.AllocsPerRun(100, func() { observe(e) }); n > 0 {
+			observe(context.Background(), e)
+			if n := testing.AllocsPerRun(100, func() { observe(context.Background(), e) }); n > 0 {
 				t.Errorf("%s: a hit with error %v makes %v allocations, want none", name, err, n)
 			}
 		}

@@ -17,7 +17,7 @@ type gone struct {
 	id     string
 	claims []string  // of the record, in all states that were met
 	keys   []key     // of its entries, as far as they are known
-	at     time.Time // when it was found gone
+	at     time.Time // from when on it was looked for: one that was made since is another
 }
 
 // DeleteToken implements oauthstore.TokenStore.
@@ -80,15 +80,16 @@ func (s *Store) destroy(ctx context.Context, id string) (gone, error) {
 		return gone{}, err
 	}
 	defer unlock()
+	begin := time.Now()
 	cur, err := s.read(ctx, name)
 	if err != nil {
 		return gone{}, err
 	}
 	if !cur.rec.Live() && !cur.rec.Deleted {
-		return gone{id: id, at: time.Now()}, oauthstore.ErrTokenNotFound
+		return gone{id: id, at: begin}, oauthstore.ErrTokenNotFound
 	}
 	claims, err := s.destroyState(ctx, name, cur)
-	return gone{id: id, claims: claims, at: time.Now()}, err
+	return gone{id: id, claims: claims, at: begin}, err
 }
 
 // destroyState removes what cur is, or what has become of it, and returns the claims of all that it has met.

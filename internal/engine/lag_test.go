@@ -234,3 +234,20 @@ func TestGrow_aLeafIsNotLifted(t *testing.T) {
 		m.wantConsistent(t)
 	})
 }
+
+// Whoever deletes has read a record, and stands still while that is deleted by another, and made anew.
+func TestDelete_thatStandsStillLeavesTheEntryOfTheNextRecord(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		m.before(del, tokenPrefix+"x", func() {
+			remove(t, m.store(), "x")
+			save(t, m.store(), under("x", "alice"))
+			time.Sleep(grace + time.Second)
+		})
+		if err := m.store().DeleteToken(t.Context(), "x"); err != nil {
+			t.Error(err)
+		}
+		m.wantConsistent(t)
+	})
+}

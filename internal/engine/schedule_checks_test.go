@@ -82,7 +82,8 @@ func (s *schedule) putBack(id string, before, after *oauthstore.OAuthToken) bool
 // cameBack reports whether what a save has stored, and another has replaced since, is stored once more: by its write id
 // it knows that it was, where no more writes have come in between than a record remembers.
 func (s *schedule) cameBack(id string, before, after *oauthstore.OAuthToken) bool {
-	if before == nil || after == nil || before.Scope == after.Scope || s.stale {
+	late := func(o *operation) bool { return o.late && o.token.Scope == after.Scope } // it came after one had looked for it
+	if before == nil || after == nil || before.Scope == after.Scope || s.stale || slices.ContainsFunc(s.ops, late) {
 		return false
 	}
 	changes, now := 0, before
@@ -291,6 +292,9 @@ func (s *schedule) forgotten(o *operation, listed map[string]bool) string {
 			continue
 		}
 		id := before.result[0].ID
+		if s.moments[before.begin][id] != nil {
+			continue // it was an update, which does not look at the index
+		}
 		if !listed[id] && !slices.ContainsFunc(s.moments[before.end:min(o.end+1, len(s.moments))], absent(id)) {
 			return fmt.Sprintf("it does not list %s, which its own process has stored", id)
 		}
