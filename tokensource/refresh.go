@@ -142,7 +142,14 @@ func (r *refresh) hold(ctx, after context.Context, leaser oauthstore.TokenLeaser
 			r.tell(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
 			return nil, errAgain
 		}
-		return nil, r.refused(ctx, l.Token, l.TakenOver, err)
+		return nil, r.refused(l.Token, l.TakenOver, err, func() (*oauthstore.OAuthToken, error) {
+			// A lease is asked for of the store itself, whatever is remembered before it.
+			now, err := leaser.LeaseToken(ctx, oauthstore.LeaseRequest{ID: r.id, For: r.lease, Due: never})
+			if err != nil {
+				return nil, err
+			}
+			return now.Token, nil
+		})
 	}
 	next := got.over(l.Token)
 	return r.save(after, next, func(ctx context.Context) error { return leaser.SaveLeased(ctx, l, next) }, h.end)
@@ -159,7 +166,9 @@ func (r *refresh) alone(ctx, after context.Context) (*oauthstore.OAuthToken, err
 	}
 	got, err := r.ask(ctx, token, nil)
 	if err != nil {
-		return nil, r.refused(ctx, token, false, err)
+		return nil, r.refused(token, false, err, func() (*oauthstore.OAuthToken, error) {
+			return r.store.FindTokenByID(ctx, r.id)
+		})
 	}
 	next := got.over(token)
 	return r.save(after, next, func(ctx context.Context) error { return r.update(ctx, next) }, func() {})
@@ -220,15 +229,17 @@ func (r *refresh) askWith(ctx context.Context, token *oauthstore.OAuthToken) (*g
 	return r.provider.exchange(ctx, token.GrantToken, opts...)
 }
 
+func never(*oauthstore.OAuthToken) bool { return false }
+
 // refused is the error after the provider has failed. That it does not take the refresh token any more is believed only
 // where the record still has that one; else it is errAgain.
-func (r *refresh) refused(ctx context.Context, asked *oauthstore.OAuthToken, lost bool, err error) error {
+func (r *refresh) refused(asked *oauthstore.OAuthToken, lost bool, err error, read func() (*oauthstore.OAuthToken, error)) error {
 	err = asReauth(err, asked, lost || r.unsure)
 	var reauth *ReauthRequiredError
 	if !errors.As(err, &reauth) {
 		return err
 	}
-	switch now, failed := r.store.FindTokenByID(ctx, r.id); {
+	switch now, failed := read(); {
 	case failed != nil:
 		return failed
 	case now.RefreshToken != asked.RefreshToken, now.GrantToken != asked.GrantToken:

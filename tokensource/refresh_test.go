@@ -16,6 +16,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/cache"
 	"github.com/oauthstore/oauthstore/tokensource"
 	"github.com/oauthstore/oauthstore/tokensource/authtest"
 )
@@ -345,6 +346,35 @@ func TestRefresh_invalidGrantIsNotBelievedWhereTheRecordHasAnotherRefreshToken(t
 	inWorld(t, func(t *testing.T, w *world) {
 		w.login("alice")
 		s := w.tokens().User("alice")
+		time.Sleep(lifetime)
+		w.srv.Revoke("alice")
+		var once atomic.Bool
+		w.network(nil, func(*http.Request) error {
+			if once.CompareAndSwap(false, true) {
+				w.login("alice") // another process, while ours was asking
+			}
+			return nil
+		})
+		w.get(s)
+	})
+}
+
+// What a cache remembers is not believed where it matters.
+func TestRefresh_overACache(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.login("alice")
+		cached, err := cache.New(w.store, cache.WithTTL(24*time.Hour), cache.WithBackgroundRefresh(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = cached.Close(t.Context()) }()
+		s, other := w.over(cached).User("alice"), w.tokens().User("alice")
+		w.get(s)
+		time.Sleep(lifetime)
+		w.get(other)
+		w.get(s)
+		w.wantRefreshes(1)
+
 		time.Sleep(lifetime)
 		w.srv.Revoke("alice")
 		var once atomic.Bool

@@ -120,6 +120,7 @@ func (f *function) handle(ctx context.Context, event Event) (Answer, error) {
 	if event.User == "" {
 		return Answer{}, errors.New("the event names no user")
 	}
+	defer f.settle(ctx)
 	body, err := f.call(ctx, f.source(event.User))
 	var reauth *tokensource.ReauthRequiredError
 	switch {
@@ -133,6 +134,16 @@ func (f *function) handle(ctx context.Context, event Event) (Answer, error) {
 	default:
 		f.log.ErrorContext(ctx, "call failed", "user", event.User, "error", err)
 		return Answer{}, fmt.Errorf("on behalf of %q: %w", event.User, err)
+	}
+}
+
+// settle gives a new token that the store did not take some more time, where there is one, before Lambda freezes the
+// function.
+func (f *function) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := f.tokens.Wait(ctx); err != nil {
+		f.log.WarnContext(ctx, "a new token is not stored yet", "error", err)
 	}
 }
 

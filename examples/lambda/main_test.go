@@ -222,7 +222,7 @@ func TestFunction_asksForALoginWhereTheProviderRefuses(t *testing.T) {
 	w.logIn("alice", -time.Minute)
 	w.provider.Revoke("alice")
 	i := w.start()
-	i.want(alice, badLogin, cost{reads: 3, writes: 2, asked: 1})
+	i.want(alice, badLogin, cost{reads: 4, writes: 2, asked: 1})
 	_, again, err := i.invoke(alice)
 	require.NoError(t, err)
 	require.Zero(t, again.asked, "the provider is not asked twice")
