@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -30,43 +31,51 @@ var (
 // seed decides, and looks after every call whether what is stored is as it must be, and at the end
 // whether every method has told the truth. A schedule that fails is printed; -schedule-seed repeats it.
 func TestSchedules(t *testing.T) {
-	most, seen := 3, false
-	if *oneOnly {
-		most = 1
+	first, last := uint64(1), uint64(*schedules)
+	if *oneSeed != 0 {
+		first, last = *oneSeed, *oneSeed
 	}
-	for name, kind := range map[string]scheduleKind{
-		"when all goes well":                                 {},
-		"when calls fail and processes die":                  {faults: 3},
-		"when processes stand still":                         {standstills: 2},
-		"when reads lag behind":                              {stale: true},
-		"when clocks disagree":                               {skew: maxSkew, standstills: 1},
-		"when all of that happens":                           {faults: 3, standstills: 1, stale: true, skew: maxSkew},
-		"when the index is divided and joined all the time":  {pages: true},
-		"when processes die that divide and join it":         {pages: true, faults: 5},
-		"when processes stand still that divide and join it": {pages: true, stale: true, faults: 4, standstills: 1},
-		"when all want one token":                            {hot: true, faults: 5},
-		"when all want one token and processes stand still":  {hot: true, faults: 3, standstills: 2},
-		"when all want one token and reads lag behind":       {hot: true, faults: 5, stale: true},
-	} {
+	if *oneOnly { // the seeds of all kinds side by side: a failure shows early in some of them
+		for seed := first; seed <= last; seed++ {
+			for _, name := range slices.Sorted(maps.Keys(scheduleKinds)) {
+				if !t.Run(fmt.Sprint(name, "/seed ", seed), func(t *testing.T) { runSchedule(t, name, seed) }) {
+					return
+				}
+			}
+		}
+		return
+	}
+	const most = 3 // failures of a kind
+	for name := range scheduleKinds {
 		t.Run(name, func(t *testing.T) {
-			if *oneOnly && seen {
-				t.SkipNow()
-			}
-			failed, first, last := 0, uint64(1), uint64(*schedules)
-			if *oneSeed != 0 {
-				first, last = *oneSeed, *oneSeed
-			}
+			failed := 0
 			for seed := first; seed <= last && failed < most; seed++ {
-				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-					sameEachTime(t, seed)
-					inBubble(t, func(t *testing.T) { newSchedule(t, seed, kind).run() })
-					if t.Failed() {
-						failed, seen = failed+1, true
-					}
-				})
+				if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { runSchedule(t, name, seed) }) {
+					failed++
+				}
 			}
 		})
 	}
+}
+
+func runSchedule(t *testing.T, kind string, seed uint64) {
+	sameEachTime(t, seed)
+	inBubble(t, func(t *testing.T) { newSchedule(t, seed, scheduleKinds[kind]).run() })
+}
+
+var scheduleKinds = map[string]scheduleKind{
+	"when all goes well":                                 {},
+	"when calls fail and processes die":                  {faults: 3},
+	"when processes stand still":                         {standstills: 2},
+	"when reads lag behind":                              {stale: true},
+	"when clocks disagree":                               {skew: maxSkew, standstills: 1},
+	"when all of that happens":                           {faults: 3, standstills: 1, stale: true, skew: maxSkew},
+	"when the index is divided and joined all the time":  {pages: true},
+	"when processes die that divide and join it":         {pages: true, faults: 5},
+	"when processes stand still that divide and join it": {pages: true, stale: true, faults: 4, standstills: 1},
+	"when all want one token":                            {hot: true, faults: 5},
+	"when all want one token and processes stand still":  {hot: true, faults: 3, standstills: 2},
+	"when all want one token and reads lag behind":       {hot: true, faults: 5, stale: true},
 }
 
 // scheduleKind is what may happen beside calls that succeed.
