@@ -10,6 +10,9 @@
 //   - gcpsm, in Google Cloud Secret Manager
 //   - memory, in the process: for tests
 //
+// Package tokensource refreshes tokens over any of them, once for all processes, and package cache keeps some in the
+// process.
+//
 // A program that uses one of them links none of the others. Package codec can encrypt what a secret
 // holds; package storetest tests anyone's TokenStore; awssm/awssmtest, vault/vaulttest and
 // gcpsm/gcpsmtest are test servers for the three services.
@@ -25,12 +28,12 @@
 //
 // Stores are safe for concurrent use by any number of goroutines and processes. No update is lost:
 // every write names the version that it was made from, and the service, or the protocol on top of it,
-// refuses it where that is no longer the newest. What a store does not do is keep two processes from
-// asking the provider for a new access token at once.
+// refuses it where that is no longer the newest. Two processes that find an access token ended would both ask the
+// provider for another: package tokensource keeps them from it, by leases that the stores give out ([TokenLeaser]).
 //
 // # Writing a store of one's own
 //
-// [Match], [Record.Merge], [Record.Replaced], [CheckConflict], [NewRecord] and [DerivedID] are the contract's
+// [Match], [Record.Merge], [Record.Replaced], [CheckConflict], [NewRecord], [Lease.Take], [Lease.Check] and [DerivedID] are the contract's
 // rules as functions without state, and package storetest is the contract as tests. Package memory shows both
 // in use.
 //

@@ -13,17 +13,20 @@ const module = "github.com/oauthstore/oauthstore"
 var (
 	aws    = []string{"github.com/aws/", module + "/awssm"}
 	vault  = []string{"github.com/hashicorp/", module + "/vault"}
+	otel   = []string{"go.opentelemetry.io/"}
 	google = []string{"cloud.google.com/", "google.golang.org/", "github.com/googleapis/", module + "/gcpsm"}
 	tests  = []string{"testing", "github.com/stretchr/", module + "/storetest", module + "/testserver", module + "/memory"}
 )
 
 func TestPackagesLinkWhatTheyNeed(t *testing.T) {
 	for pkg, never := range map[string][]string{
-		"./awssm":  slices.Concat(vault, google, tests),
-		"./vault":  slices.Concat(aws, google, tests),
-		"./gcpsm":  slices.Concat(aws, vault, tests),
-		"./memory": slices.Concat(aws, vault, google, tests[:2]),
-		"./codec":  slices.Concat(aws, vault, google, tests),
+		"./awssm":       slices.Concat(vault, google, tests),
+		"./vault":       slices.Concat(aws, google, tests),
+		"./gcpsm":       slices.Concat(aws, vault, tests),
+		"./memory":      slices.Concat(aws, vault, google, tests[:2]),
+		"./codec":       slices.Concat(aws, vault, google, tests),
+		"./cache":       slices.Concat(aws, vault, google, otel, tests),
+		"./tokensource": slices.Concat(aws, vault, google, otel, tests, []string{module + "/tokensource/authtest"}),
 	} {
 		for _, dep := range deps(t, pkg) {
 			for _, bad := range never {

@@ -500,7 +500,7 @@ func TestRefresh_zoho(t *testing.T) {
 		if left := time.Until(got.Expiry); left != lifetime || got.Extra("api_domain") != "https://www.zohoapis.eu" {
 			t.Errorf("got a token for %v with the API domain %v", left, got.Extra("api_domain"))
 		}
-		if stored := w.stored("alice"); stored.APIDomain != "https://www.zohoapis.eu" || stored.Expiry.Sub(time.Now()) != lifetime {
+		if stored := w.stored("alice"); stored.APIDomain != "https://www.zohoapis.eu" || time.Until(stored.Expiry) != lifetime {
 			t.Errorf("got %v stored", stored)
 		}
 		w.srv.Revoke("alice")

@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 150, "how many schedules of each kind TestSchedules runs")
+	schedules = flag.Int("schedules", defaultSchedules, "how many schedules of each kind TestSchedules runs")
 	oneOnly   = flag.Bool("first-failure", false, "end TestSchedules with the first schedule that fails")
 	oneSeed   = flag.Uint64("schedule-seed", 0, "the seed of the one schedule to run, and to show")
 )
