@@ -9,8 +9,9 @@ import (
 
 // Fifty instances refresh one token on Vault itself, and some of them are killed.
 func TestVault_fleet(t *testing.T) {
-	path := mount(t, newClient(t))
+	client := newClient(t)
+	path := mount(t, client)
 	fleet.InRealTime(t, func(testing.TB) fleet.Store {
-		return newVaultStore(t, newClient(t), vault.WithMount(path))
+		return newVaultStore(t, client, vault.WithMount(path))
 	})
 }

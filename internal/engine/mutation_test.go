@@ -73,12 +73,12 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"a repair lists what is not listed under the nonce of the record", "repair.go", "e.Nonce = nonceOf(claimed[0])", "e.Nonce = \"another\""},
 }
 
-// TestMutations breaks the rules, one at a time, and lets TestSchedules look for it.
+// TestMutations breaks the rules, one at a time, and lets TestSchedules look for it; where that finds nothing in so many
+// schedules, the tests in which an interleaving is written out.
 func TestMutations(t *testing.T) {
 	if !*mutate {
 		t.Skip("takes minutes: -mutations runs it")
 	}
-	seed := regexp.MustCompile(`TestSchedules/\S+`)
 	for _, m := range mutations {
 		t.Run(m.rule, func(t *testing.T) {
 			t.Parallel()
@@ -89,38 +89,53 @@ func TestMutations(t *testing.T) {
 			if n := strings.Count(string(source), m.text); n != 1 {
 				t.Fatalf("%s has the text %d times, want once: %s", m.file, n, m.text)
 			}
-			out := runMutated(t, m.file, strings.Replace(string(source), m.text, m.instead, 1))
-			switch caught := seed.FindAllString(out, 2); {
-			case strings.Contains(out, "[build failed]"), strings.Contains(out, "[setup failed]"):
-				t.Errorf("the mutation does not compile:\n%s", out)
-			case !strings.Contains(out, "--- FAIL: TestSchedules"):
-				t.Errorf("nothing was noticed:\n%s", out)
-			default:
-				t.Logf("noticed in %s", caught[len(caught)-1])
+			overlay := mutated(t, m.file, strings.Replace(string(source), m.text, m.instead, 1))
+			for _, tests := range [][]string{
+				{"-run", "TestSchedules", "-schedules", fmt.Sprint(*schedules), "-first-failure"},
+				{"-skip", "TestSchedules|TestMutations|TestDifferential"},
+			} {
+				out := runOver(t, overlay, tests)
+				if strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]") {
+					t.Fatalf("the mutation does not compile:\n%s", out)
+				}
+				if caught := failure.FindAllStringSubmatch(out, -1); caught != nil {
+					t.Logf("noticed in %s", caught[len(caught)-1][1])
+					return
+				}
 			}
+			t.Error("nothing was noticed")
 		})
 	}
 }
 
-// runMutated runs TestSchedules with another text in a file, and returns its output.
-func runMutated(t *testing.T, file, text string) string {
+// failure is what go test says of a test that has failed, the innermost last.
+var failure = regexp.MustCompile(`--- FAIL: (\S+)`)
+
+// mutated returns an overlay in which a file has another text.
+func mutated(t *testing.T, file, text string) string {
 	t.Helper()
 	dir := t.TempDir()
-	mutated, overlay := filepath.Join(dir, file), filepath.Join(dir, "overlay.json")
+	mutant, overlay := filepath.Join(dir, file), filepath.Join(dir, "overlay.json")
 	here, err := filepath.Abs(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	replacement, err := json.Marshal(map[string]map[string]string{"Replace": {here: mutated}})
+	replacement, err := json.Marshal(map[string]map[string]string{"Replace": {here: mutant}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{mutated: []byte(text), overlay: replacement} {
+	for name, content := range map[string][]byte{mutant: []byte(text), overlay: replacement} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "TestSchedules", "-schedules", fmt.Sprint(*schedules), "-first-failure", ".")
+	return overlay
+}
+
+// runOver runs tests of this package with an overlay, and returns their output.
+func runOver(t *testing.T, overlay string, tests []string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-overlay", overlay, "."}, tests...)...)
 	out, _ := cmd.CombinedOutput() // that it fails is what is wanted
 	return string(out)
 }

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+)
+
+// What a process remembers of the tree meets what others have made of it.
+
+func TestTree_aSealedLeafIsNotBelievedByWayOfWhatIsRemembered(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		_, _, entries := m.content(t)
+		m.putNode(t, "page_old", &node{entries: entries})
+		m.putNode(t, indexName, &node{pages: []pointer{{"", "page_old"}}})
+		s := m.store()
+		find(t, s, oauthstore.OAuthToken{UserName: "alice"})
+		// Another process has put a new page in its place, and may not delete the old one.
+		m.putNode(t, "page_old", &node{entries: entries, sealed: true})
+		m.putNode(t, "page_new", &node{entries: entries})
+		m.putNode(t, indexName, &node{pages: []pointer{{"", "page_new"}}, retired: []string{"page_old"}})
+		save(t, m.store(), under("y", "bob"))
+		time.Sleep(maxIndexAge + time.Second)
+		if got := find(t, s, oauthstore.OAuthToken{UserName: "bob"}); got.ID != "y" {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+func TestTree_aSealedInnerNodeIsNotChanged(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		_, _, entries := m.content(t)
+		m.putNode(t, "page_leaf", &node{entries: entries})
+		m.putNode(t, "page_inner", &node{pages: []pointer{{"", "page_leaf"}}})
+		m.putNode(t, indexName, &node{pages: []pointer{{"", "page_inner"}}})
+		s := m.store()
+		find(t, s, oauthstore.OAuthToken{UserName: "alice"})
+		m.putNode(t, "page_inner", &node{pages: []pointer{{"", "page_leaf"}}, sealed: true}) // its pages are being lifted
+		err := s.changeInner(t.Context(), place{"page_inner", everywhere}, func(n *node) bool {
+			n.pages = []pointer{{"", "page_another"}}
+			return true
+		})
+		wantIs(t, err, errMoved)
+		m.wantConsistent(t)
+	})
+}
+
+// Two pages are all that the root has when they are sealed, and no longer when it takes them back.
+func TestTree_takesItsPagesBackOnlyIfTheyAreAllThatItHas(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		_, _, entries := m.content(t)
+		low, high := keyOf("x", "alice", ""), keyOf("y", "bob", "")
+		users := []string{"bob", "carol", "dave", "erin", "frank"}
+		for i := 1; high <= low; i++ {
+			high = keyOf("y", users[i], "")
+			users[0] = users[i]
+		}
+		m.putNode(t, "page_low", &node{entries: entries})
+		m.putNode(t, "page_high", &node{})
+		m.putNode(t, indexName, &node{pages: []pointer{{"", "page_low"}, {high, "page_high"}}})
+		m.before(put, indexName, func() { save(t, m.store(), under("y", users[0])) })
+		m.store().compact(t.Context())
+		m.wantRulesUsed(t)
+		m.wantConsistent(t)
+	})
+}
+
+func TestClaim_seesTheUsersEntriesInOtherPages(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		first := under("x", "alice")
+		first.ClientID = "first"
+		save(t, m.store(), first)
+		_, _, entries := m.content(t)
+		second, at := under("y", "alice"), key("")
+		for i := 0; at <= keyOf("x", "alice", "first"); i++ {
+			second.ClientID = fmt.Sprint("client", i)
+			at = keyOf("y", "alice", second.ClientID)
+		}
+		m.putNode(t, "page_low", &node{entries: entries})
+		m.putNode(t, "page_high", &node{})
+		m.putNode(t, indexName, &node{pages: []pointer{{"", "page_low"}, {at, "page_high"}}})
+		save(t, m.store(), second)
+		for _, id := range []string{"x", "y"} {
+			if !m.show(t, tokenPrefix+id).rec.Siblings {
+				t.Errorf("the record %s does not know that the user has another", id)
+			}
+		}
+		m.wantConsistent(t)
+	})
+}
