@@ -44,10 +44,11 @@ type LeaseRequest struct {
 	// than once.
 	Due func(token *OAuthToken) bool
 
-	// TakeOver is the Holder of a lease that somebody else has and that is to be taken from them: of one that has not
-	// changed for as long as it was to run, by the clock of the one who watches. Without it a lease is free again
-	// when it has ended by the clock of this process, and [MaxClockSkew] has passed since.
-	TakeOver string
+	// TakeOver is a lease that somebody else has, as an earlier LeaseToken has shown it, and that is to be taken from
+	// them: one that has not changed for as long as it was to run, by the clock of the one who watches. It is not
+	// where it was renewed since. Without it a lease is free again when it has ended by the clock of this process, and
+	// [MaxClockSkew] has passed since.
+	TakeOver *Lease
 }
 
 // MaxClockSkew is by how much the clocks of two processes may differ.
@@ -96,13 +97,18 @@ func (l *Lease) Take(request LeaseRequest) bool {
 	switch now := time.Now(); {
 	case request.Due != nil && !request.Due(l.Token):
 		*l = Lease{Token: l.Token}
-	case l.Holder == "", l.Holder == request.TakeOver, now.After(l.Until.Add(MaxClockSkew)):
+	case l.Holder == "", l.is(request.TakeOver), now.After(l.Until.Add(MaxClockSkew)):
 		l.Holder, l.For, l.Until, l.Held = RandomID(), request.For, stored(now.Add(request.For)), true
 		return true
 	default:
 		l.TakenOver = false
 	}
 	return false
+}
+
+// is reports whether seen is the same lease, not renewed since.
+func (l *Lease) is(seen *Lease) bool {
+	return seen != nil && l.Holder == seen.Holder && l.Until.Equal(seen.Until)
 }
 
 // Validate returns an [*InvalidTokenError] for a token that cannot be saved under the lease: one that no store can
@@ -124,8 +130,8 @@ func (l *Lease) Validate(token *OAuthToken) error {
 // lost the lease may not, with one exception: where nobody has refreshed the token since, and token has another
 // refresh token. The provider has replaced the stored one then, and what the caller has is all that is good.
 //
-// One that never had it may not. The error is [ErrTokenNotFound] where the record was deleted, even if another has its id by now, and
-// [ErrLeaseLost].
+// One that never had it may not. The error is [ErrTokenNotFound] where the record was deleted, even if another has its
+// id by now, else [ErrLeaseLost].
 func (l *Lease) Check(r *Record, holder string, token *OAuthToken) error {
 	switch {
 	case !l.Held:

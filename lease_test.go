@@ -25,6 +25,7 @@ func TestLease_printsNoSecret(t *testing.T) {
 
 func TestLease_Take(t *testing.T) {
 	now := time.Now()
+	seen := &oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}
 	never := func(*oauthstore.OAuthToken) bool { return false }
 	for name, c := range map[string]struct {
 		has             oauthstore.Lease
@@ -36,9 +37,10 @@ func TestLease_Take(t *testing.T) {
 		"another has it":                        {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{}, false, false},
 		"it has ended, by our clock":            {oauthstore.Lease{Holder: "a", Until: now.Add(-time.Minute)}, oauthstore.LeaseRequest{}, false, false},
 		"it has ended, by every clock":          {oauthstore.Lease{Holder: "a", Until: now.Add(-6 * time.Minute)}, oauthstore.LeaseRequest{}, true, true},
-		"taken over":                            {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: "a"}, true, true},
-		"taken over, but not due":               {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: "a", Due: never}, false, false},
-		"taken over from one who had it before": {oauthstore.Lease{Holder: "b", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: "a"}, false, false},
+		"taken over":                            {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: seen}, true, true},
+		"taken over when it was renewed":        {oauthstore.Lease{Holder: "a", Until: now.Add(time.Hour)}, oauthstore.LeaseRequest{TakeOver: seen}, false, false},
+		"taken over, but not due":               {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: seen, Due: never}, false, false},
+		"taken over from one who had it before": {oauthstore.Lease{Holder: "b", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: seen}, false, false},
 	} {
 		l := c.has
 		l.Token, c.request.For = &oauthstore.OAuthToken{ID: "x"}, time.Minute

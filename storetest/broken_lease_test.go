@@ -149,8 +149,18 @@ var leaseFaults = []fault{
 	{"lets everyone take a lease over", "Lease/a lease is taken over by who names its holder, and by nobody else", func(b *broken) {
 		b.lease = func(ctx context.Context, r leaseRequest) (*lease, error) {
 			l, err := b.Store.LeaseToken(ctx, r)
-			if err == nil && !l.Held && r.TakeOver != "" {
-				r.TakeOver = l.Holder
+			if err == nil && !l.Held && r.TakeOver != nil {
+				r.TakeOver = l
+				return b.Store.LeaseToken(ctx, r)
+			}
+			return l, err
+		}
+	}},
+	{"lets a renewed lease be taken over", "Lease/a lease that was renewed is not taken over by who saw it before", func(b *broken) {
+		b.lease = func(ctx context.Context, r leaseRequest) (*lease, error) {
+			l, err := b.Store.LeaseToken(ctx, r)
+			if err == nil && !l.Held && r.TakeOver != nil && r.TakeOver.Holder == l.Holder {
+				r.TakeOver = l
 				return b.Store.LeaseToken(ctx, r)
 			}
 			return l, err
@@ -225,7 +235,7 @@ func lookThenTake(b *broken) func(ctx context.Context, r leaseRequest) (*lease, 
 		r.Due = nil
 		l, err := b.Store.LeaseToken(ctx, r)
 		if err == nil && !l.Held {
-			r.TakeOver = l.Holder
+			r.TakeOver = l
 			return b.Store.LeaseToken(ctx, r)
 		}
 		return l, err

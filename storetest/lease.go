@@ -22,6 +22,7 @@ var leaseChecks = []check{
 	{"a lease that is given back is free", leasing(leaseRelease)},
 	{"a lease that is renewed runs on", leasing(leaseRenew)},
 	{"a lease is taken over by who names its holder, and by nobody else", leasing(leaseTakeOver)},
+	{"a lease that was renewed is not taken over by who saw it before", leasing(leaseRenewedSince)},
 	{"who has lost the lease cannot renew it, or take the other's away", leasing(leaseLost)},
 	{"who never had the lease cannot do anything with it", leasing(leaseNever)},
 	{"who has lost the lease cannot save", leasing(leaseLostSave)},
@@ -80,7 +81,7 @@ func (t *subject) held(id string) *oauthstore.Lease {
 // takeOver takes l over from its holder.
 func (t *subject) takeOver(l *oauthstore.Lease) *oauthstore.Lease {
 	t.Helper()
-	next := t.leaseBy(oauthstore.LeaseRequest{ID: l.Token.ID, For: time.Minute, TakeOver: l.Holder})
+	next := t.leaseBy(oauthstore.LeaseRequest{ID: l.Token.ID, For: time.Minute, TakeOver: l})
 	if !next.Held || next.Holder == l.Holder || !next.TakenOver {
 		t.Fatalf("LeaseToken that takes over %v: got %v (taken over: %v), want another lease, taken over", l, next, next.TakenOver)
 	}
@@ -290,17 +291,32 @@ func leaseTakeOver(t *subject) {
 	token := t.save(full("user"))
 	first := t.held(token.ID)
 	for _, holder := range []string{"nobody", first.Holder + "x"} {
-		l := t.leaseBy(oauthstore.LeaseRequest{ID: token.ID, For: time.Minute, TakeOver: holder})
+		l := t.leaseBy(oauthstore.LeaseRequest{ID: token.ID, For: time.Minute, TakeOver: &oauthstore.Lease{Holder: holder, Until: first.Until}})
 		if l.Held || l.Holder != first.Holder {
 			t.Errorf("LeaseToken that takes over what nobody has: got %v, want that of %v still", l, first)
 		}
 	}
 	second := t.takeOver(first)
 	t.wantLeased(second)
-	if l := t.leaseBy(oauthstore.LeaseRequest{ID: token.ID, For: time.Minute, TakeOver: first.Holder}); l.Held {
+	if l := t.leaseBy(oauthstore.LeaseRequest{ID: token.ID, For: time.Minute, TakeOver: first}); l.Held {
 		t.Errorf("LeaseToken that takes over what was taken over: got %v, want that of %v still", l, second)
 	}
 	t.wantSame("the token of a lease that was taken over", second.Token, token)
+}
+
+func leaseRenewedSince(t *subject) {
+	token := t.save(full("user"))
+	first := t.held(token.ID)
+	seen := t.lease(token.ID)
+	time.Sleep(2 * time.Millisecond)
+	if err := t.leaser.RenewLease(t.Context(), first); err != nil {
+		t.Fatalf("RenewLease: %v", err)
+	}
+	if l := t.leaseBy(oauthstore.LeaseRequest{ID: token.ID, For: time.Minute, TakeOver: seen}); l.Held {
+		t.Errorf("LeaseToken that takes over what was renewed since: got %v, want that of %v still", l, first)
+	}
+	t.wantLeased(first)
+	t.takeOver(t.lease(token.ID))
 }
 
 func leaseLost(t *subject) {

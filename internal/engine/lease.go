@@ -56,6 +56,7 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 	}
 	defer unlock()
 	var l *oauthstore.Lease
+	var tries []*oauthstore.Lease // of which it need not be the last that takes effect
 	after, try, err := s.commit(ctx, f.name, f.state, 0, func(cur state, _ error) (*Record, error) {
 		f, err := s.decode(f.id, f.name, cur)
 		switch {
@@ -72,6 +73,7 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 		if q := s.quota(); len(f.record.Superseded) == 0 && q.reserved(cur.rec.Writes.count(q, time.Now())) {
 			return nil, s.quotaError(f)
 		}
+		tries = append(tries, l)
 		next := cur.rec
 		next.Lease = lease{l.Holder, l.For, l.Until}
 		return &next, nil
@@ -81,6 +83,11 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 		return nil, err
 	case try < 0:
 		return l, nil
+	}
+	l = tries[try]
+	if l.Held = after.rec.Lease.holder == l.Holder; !l.Held { // somebody else has taken it over already
+		had := after.rec.Lease
+		return &oauthstore.Lease{Token: l.Token, Holder: had.holder, For: had.lasts, Until: had.until}, nil
 	}
 	if f, err = s.decode(f.id, f.name, after); err != nil {
 		return nil, err
@@ -146,8 +153,12 @@ func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change fun
 	defer unlock()
 	s.leases.take(l) // it becomes an old one
 	after, _, err := s.commit(ctx, f.name, f.state, 0, func(cur state, _ error) (*Record, error) {
+		if !cur.rec.Live() {
+			_, err := change(lease{})
+			return nil, err
+		}
 		next := cur.rec
-		if next.Lease, err = change(cur.rec.Lease); err != nil || next.Lease == cur.rec.Lease || !cur.rec.Live() {
+		if next.Lease, err = change(cur.rec.Lease); err != nil || next.Lease == cur.rec.Lease {
 			return nil, err
 		}
 		return &next, nil

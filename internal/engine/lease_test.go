@@ -56,7 +56,7 @@ func TestLease_costs(t *testing.T) {
 				t.Errorf("%s: got %d reads and %d writes, want %d and %d", step.what, gets, puts, step.get, step.puts)
 			}
 		}
-		l := leaseIt(t, s, oauthstore.LeaseRequest{TakeOver: leaseIt(t, s, oauthstore.LeaseRequest{}).Holder})
+		l := leaseIt(t, s, oauthstore.LeaseRequest{TakeOver: leaseIt(t, s, oauthstore.LeaseRequest{})})
 		m.forgetCalls()
 		if err := s.SaveLeased(t.Context(), l, refreshedBy(l, "1")); err != nil {
 			t.Fatal(err)
@@ -190,7 +190,7 @@ func TestLease_saveMeetsATakeOver(t *testing.T) {
 		late.AccessToken = "late" // the refresh token was not replaced
 		result := start(func() error { return s.SaveLeased(t.Context(), l, &late) })
 		at.wait()
-		next := leaseIt(t, m.store(), oauthstore.LeaseRequest{TakeOver: l.Holder})
+		next := leaseIt(t, m.store(), oauthstore.LeaseRequest{TakeOver: l})
 		at.goOn()
 		wantIs(t, result(), oauthstore.ErrLeaseLost)
 		if got := leaseIt(t, m.store(), oauthstore.LeaseRequest{}); got.Holder != next.Holder || m.token(t, "x").AccessToken != "" {

@@ -33,7 +33,9 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"an entry is honoured for a while", "entry.go", "return e.age() < grace }", "return false }"},
 	{"a write is settled by its write id", "record.go", "if i := slices.Index(writes, id); i >= 0 {", "if i := slices.Index(writes, id); i > 1000 {"},
 	{"an insert that may have been stored starts over", "save.go", "case !refused(failure):\n\t\t\treturn nil, failedInsert{failure}\n", ""},
-	{"the entry of an insert that may have been stored stays", "save.go", "if !isUnsettled(err) && (errors.Is(err, errAgain) || refused(err)) {", "if !isUnsettled(err) || true {"},
+	{"the entry of an insert that may have been stored stays", "save.go", "if !isUnsettled(err) && (errors.Is(err, errAgain) || refused(err)) {\n\t\t_ =", "if !isUnsettled(err) || true {\n\t\t_ ="},
+	{"the entry of a rename that may have been stored stays", "save.go", "if !isUnsettled(err) && (errors.Is(err, errAgain) || refused(err)) { // nothing was stored\n\t\t\tu.", "if errors.Is(err, errAgain) || refused(err) {\n\t\t\tu."},
+	{"a delete leaves the entry of a record that was made since it looked", "delete.go", "claims: claims, at: begin}, err", "claims: claims, at: time.Now()}, err"},
 	{"a delete does not believe a read that lags behind", "delete.go", "case gone && (probed || missed || errors.Is(failure, ErrConflict)):", "case gone && (probed || missed || true):"},
 	{"a delete that was denied leaves the token", "delete.go", "s.spare(ctx, name, cur, tombstone)\n", "\n"},
 	{"a deletion is withdrawn only where nobody has written since", "delete.go", "now.rec.WriteID != tombstone.WriteID ||", ""},
@@ -58,6 +60,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"a page has all entries of its span", "grow.go", "return !in.contains(e.key()) })", "return !in.contains(e.key()) || e.User == \"filler1\" })"},
 	{"a sealed leaf is not changed", "write.go", "if n.inner() || n.sealed ||", "if n.inner() ||"},
 	{"a sealed inner node is not changed", "grow.go", "if !n.inner() || n.sealed || !change(n) {", "if !n.inner() || !change(n) {"},
+	{"a page that was sealed as a leaf is not lifted", "grow.go", "if err != nil || !n.inner() { //", "if err != nil { //"},
 	{"a node is sealed before it is taken out", "grow.go", "\t\tn.sealed = true\n", ""},
 	{"pages are made before they are led to", "grow.go", "if err := s.makePages(ctx, l.pages); err != nil {\n\t\ts.drop(ctx, l.pages)\n\t\treturn nil, err\n\t}\n", "defer func() { _ = s.makePages(ctx, l.pages) }()\n"},
 	{"a page is deleted after it was taken out", "grow.go", "err := s.changeInner(ctx, parent, func(n *node) bool {\n\t\tn.pages = replace(n.pages, names, by)", "s.bury(ctx, names)\n\terr := s.changeInner(ctx, parent, func(n *node) bool {\n\t\tn.pages = replace(n.pages, names, by)"},
@@ -65,6 +68,11 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"leaves are joined as they were when they were sealed", "tend.go", "entries = append(entries, n.entries...)", "if r, ok := s.index.recall(run[i].name); ok { entries = append(entries, r.node.entries[:len(r.node.entries)/2]...) }"},
 	{"a node takes its pages back only if they are all that it has", "tend.go", "if len(n.pages) != len(names) || replace(n.pages, names, []pointer{{}}) == nil {", "if false {"},
 	{"a page takes over where the one before it began", "node.go", "by[0].From = pages[i].From", "by[0].From = pages[i].From[:len(pages[i].From)/2]"},
+
+	// Leases.
+	{"a save under a lease looks whose it is", "save.go", "if err := l.Check(f.record, cur.rec.Lease.holder, token); err != nil {", "if err := l.Check(f.record, l.Holder, token); err != nil {"},
+	{"a lease is given to one", "lease.go", "Holder: had.holder, For: had.lasts", "Holder: \"\", For: had.lasts"},
+	{"a save under a lease gives it back", "save.go", "next.Lease = lease{} // given back", "_ = lease{}"},
 
 	// Repair.
 	{"a repair does not believe a listing in what it lacks", "repair.go", "for id := range r.entries {\n\t\tall[id] = true\n\t}\n", ""},

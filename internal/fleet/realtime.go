@@ -23,7 +23,7 @@ func InRealTime(t *testing.T, newStore func(testing.TB) Store) {
 	t.Log(r)
 	r.Check(t, false)
 	if *length > defaultLength {
-		f.Plain = true
+		f.Plain, f.Kills, f.Grace = true, 0, 0
 		t.Log(f.Start(t))
 	}
 }
