@@ -111,14 +111,15 @@ func mergeExtra(had, has string) string {
 	return formatExtra(members)
 }
 
-// lifetime returns how long the access token of an answer lives, 0 where it does not say. expires_in is in unit.
-func lifetime(t *oauth2.Token, unit time.Duration) time.Duration {
+// lifetime returns how long the access token of an answer lives, 0 where it does not say. expires_in is in unit. members
+// are those of the answer, where it is in JSON.
+func lifetime(t *oauth2.Token, members map[string]any, unit time.Duration) time.Duration {
 	if seconds, ok := number(t.Extra(expiresInSecMember)); ok {
 		return seconds.times(time.Second)
 	}
-	n, ok := number(t.Extra(expiresInMember))
+	n, ok := number(members[expiresInMember])
 	if !ok {
-		n = count(t.ExpiresIn)
+		n, _ = number(t.Extra(expiresInMember)) // of a form
 	}
 	return n.times(unit)
 }

@@ -63,14 +63,14 @@ func TestLifetime(t *testing.T) {
 		if err := json.Unmarshal([]byte(answer), &raw); err != nil {
 			t.Fatal(err)
 		}
-		if got := lifetime((&oauth2.Token{}).WithExtra(raw), time.Second); got != want {
+		if got := lifetime((&oauth2.Token{}).WithExtra(raw), raw, time.Second); got != want {
 			t.Errorf("%s: got %v, want %v", answer, got, want)
 		}
 	}
-	if got := lifetime(&oauth2.Token{ExpiresIn: 60}, time.Second); got != time.Minute {
-		t.Errorf("a token without members: got %v", got)
+	if got := lifetime((&oauth2.Token{}).WithExtra(url.Values{"expires_in": {"60"}}), nil, time.Second); got != time.Minute {
+		t.Errorf("an answer in a form: got %v", got)
 	}
-	if got := lifetime((&oauth2.Token{}).WithExtra(map[string]any{"expires_in": 3600000.0}), time.Millisecond); got != time.Hour {
+	if got := lifetime(&oauth2.Token{}, map[string]any{"expires_in": 3600000.0}, time.Millisecond); got != time.Hour {
 		t.Errorf("milliseconds: got %v", got)
 	}
 	if got := count(math.Inf(-1)).times(time.Second); got != 0 {

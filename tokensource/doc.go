@@ -21,13 +21,13 @@
 //
 // # What is guaranteed
 //
-// Over such a store, and as long as a process does not stand still for longer than its lease between its last look at
-// the clock and the provider's receipt of the request:
+// Over such a store, as long as a process does not stand still, or a request take on its way, for longer than a third of
+// the lease after its last look at the clock, and clocks differ by less than oauthstore.MaxClockSkew:
 //
-//   - No refresh token is sent to the provider by two processes, so that one which rotates them
-//     (RFC 9700, 4.14.2) sees no reuse.
-//   - A new refresh token is stored before anyone gets the access token beside it. Where the store fails, callers
-//     get both the token and a [*NotSavedError], and saving goes on in the background.
+//   - No refresh token that the provider has taken is sent to it again, so that one which rotates them
+//     (RFC 9700, 4.14.2) sees no reuse; but where the answer to a request was lost, there is no other.
+//   - A new refresh token is stored before anyone gets the access token beside it. Where the store fails, those who
+//     wait for it get both the token and a [*NotSavedError], and saving goes on in the background.
 //   - A slow or stale process does not overwrite newer tokens, and a token that was deleted (a logout) stays so.
 //
 // What no client can give: where a process dies after the provider has replaced the refresh token, and before it

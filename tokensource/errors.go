@@ -10,7 +10,7 @@ import (
 )
 
 // A ReauthRequiredError says that the user has to log in again: the provider does not take the refresh token any more,
-// or there is none. It was believed only after another look into the store.
+// or there is none. Of a refresh it was believed only after another look into the store.
 type ReauthRequiredError struct {
 	ID       string // of the record
 	UserName string // of the record, may be empty
@@ -85,9 +85,19 @@ func (e *ProviderError) passing() bool {
 }
 
 // deadGrant reports whether the provider does not take the grant or refresh token any more: invalid_grant
-// (RFC 6749, 5.2), which is invalid_code with Zoho.
+// (RFC 6749, 5.2), which is invalid_code with Zoho, and bad_refresh_token or bad_verification_code with GitHub.
 func (e *ProviderError) deadGrant() bool {
-	return e.Code == "invalid_grant" || e.Code == "invalid_code"
+	switch e.Code {
+	case "invalid_grant", "invalid_code", "bad_refresh_token", "bad_verification_code":
+		return true
+	default:
+		return false
+	}
+}
+
+// refusesClient reports whether it may be the way in which the client authenticates that was refused.
+func (e *ProviderError) refusesClient() bool {
+	return e.Code == "invalid_client" || e.Status == http.StatusUnauthorized || e.Status == http.StatusBadRequest && e.Code == ""
 }
 
 // codes are the characters of error codes (RFC 6749, 5.2), and so many that no token passes for one.

@@ -58,20 +58,22 @@ func (t *Tokens) landed() {
 	}
 }
 
-// refresh returns a good token in the place of have, of which the access token stale is not, or soon will not be. All
-// callers of this process, each in a flight of its own, share one refresh of a record. A token beside an error could not
-// be stored.
-func (t *Tokens) refresh(ctx context.Context, have *oauthstore.OAuthToken, stale string) (*oauthstore.OAuthToken, error) {
-	id := have.ID
+// refresh returns a good token in the place of the stale one, which is, or soon will not be, good. All callers of this
+// process, each in a flight of its own, share one refresh of a record. A token beside an error could not be stored.
+func (t *Tokens) refresh(ctx context.Context, old stale) (*oauthstore.OAuthToken, error) {
+	if err := t.heldOff(old.token); err != nil {
+		return nil, err
+	}
+	id := old.token.ID
 	t.mu.Lock()
 	if a := t.unsaved[id]; a != nil {
 		t.mu.Unlock()
-		return a.given(t)
+		return a.token, a.err
 	}
 	f := t.flights[id]
 	if f == nil {
 		f = t.launch(ctx, func(ctx context.Context, f *flight) {
-			r := &refresh{Tokens: t, id: id, stale: stale, begun: time.Now()}
+			r := &refresh{Tokens: t, stale: old, id: id, begun: time.Now()}
 			token, err := r.run(ctx)
 			t.mu.Lock()
 			delete(t.flights, id)
@@ -79,6 +81,10 @@ func (t *Tokens) refresh(ctx context.Context, have *oauthstore.OAuthToken, stale
 				t.unsaved[id] = r.answer
 			}
 			t.mu.Unlock()
+			if err == nil {
+				t.forget(id)
+			}
+			t.holdOff(old.token, err)
 			r.report(ctx, token, err)
 			f.land(token, err)
 			if r.answer != nil {

@@ -11,26 +11,24 @@ import (
 
 // A watch sees a lease that another process has, and for how long it has not changed, by our own clock.
 type watch struct {
-	holder string
-	until  time.Time
-	lasts  time.Duration
-	since  time.Time
+	lease *oauthstore.Lease
+	since time.Time
 }
 
 // see takes a look at the lease and returns how long it may still take until it has ended.
 func (w *watch) see(l *oauthstore.Lease) time.Duration {
-	if l.Holder != w.holder || !l.Until.Equal(w.until) {
-		*w = watch{holder: l.Holder, until: l.Until, lasts: l.For, since: time.Now()}
+	if w.lease == nil || l.Holder != w.lease.Holder || !l.Until.Equal(w.lease.Until) {
+		*w = watch{l, time.Now()}
 	}
-	return max(w.lasts-time.Since(w.since), time.Millisecond)
+	return max(l.For-time.Since(w.since), time.Millisecond)
 }
 
-// ended is the holder of the lease if that has ended, else empty.
-func (w *watch) ended() string {
-	if w.holder == "" || time.Since(w.since) < w.lasts {
-		return ""
+// ended is the lease if that has ended, else nil.
+func (w *watch) ended() *oauthstore.Lease {
+	if w.lease == nil || time.Since(w.since) < w.lease.For {
+		return nil
 	}
-	return w.holder
+	return w.lease
 }
 
 // A holding is a lease that we have, and renew as long as it is of use.
@@ -77,7 +75,7 @@ func (h *holding) renew(ctx context.Context) error {
 
 // sure returns an error unless the lease runs for a good while yet. Both clocks are asked, since the one stands still
 // while a machine does, and the other may be set.
-func (h *holding) sure(context.Context) error {
+func (h *holding) sure() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()

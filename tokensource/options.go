@@ -63,7 +63,8 @@ func WithEarly(early, jitter time.Duration) Option {
 }
 
 // WithLeeway sets how long before its end an access token is not given out any more. It is for requests on their way
-// and for clocks that disagree. The default is oauthstore.DefaultLeeway, 10 seconds.
+// and for clocks that disagree. It must be less than access tokens live, or each call refreshes. The default is
+// oauthstore.DefaultLeeway, 10 seconds.
 func WithLeeway(d time.Duration) Option { return func(o *options) { o.leeway = d } }
 
 // WithForeground lets the caller whose token is due for a refresh wait for it, instead of refreshing in the background.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -83,7 +82,7 @@ func (p *provider) ask(ctx context.Context, how func(context.Context, *oauth2.Co
 	}
 	g, err := p.askIn(ctx, style, how)
 	var refused *ProviderError
-	if !known && errors.As(err, &refused) && refused.Status != 0 && !refused.passing() && !refused.deadGrant() {
+	if !known && errors.As(err, &refused) && refused.refusesClient() {
 		style = oauth2.AuthStyleInParams
 		g, err = p.askIn(ctx, style, how)
 	}
@@ -100,37 +99,21 @@ func (p *provider) askIn(ctx context.Context, style oauth2.AuthStyle, how func(c
 	}
 	c.Endpoint.AuthStyle = style
 	g := &granted{assumed: p.lifetime, begun: time.Now()}
-	got, err := how(context.WithValue(ctx, oauth2.HTTPClient, p.client), c)
+	client, rec := *p.client, &recorder{base: p.client.Transport}
+	client.Transport = rec
+	got, err := how(context.WithValue(ctx, oauth2.HTTPClient, &client), c)
 	if err != nil {
-		return nil, providerError(ctx, err)
+		return nil, rec.error(ctx, err)
 	}
 	g.token = FromOAuth2(got, p.extra...)
 	g.token.Expiry = time.Time{}
-	if d := lifetime(got, p.unit); d > 0 {
+	if d := lifetime(got, rec.members, p.unit); d > 0 {
 		g.token.Expiry, g.ends = g.begun.Add(d), true
 	}
 	if err := g.token.Validate(); err != nil {
 		return nil, &ProviderError{Status: http.StatusOK, Err: err} // what no store can keep
 	}
 	return g, nil
-}
-
-// providerError makes a ProviderError of what package oauth2 says, of which nothing but the code is kept.
-func providerError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	var refused *oauth2.RetrieveError
-	if errors.As(err, &refused) {
-		return &ProviderError{
-			Status: refused.Response.StatusCode, Code: code(refused.ErrorCode), RetryAfter: retryAfter(refused.Response),
-		}
-	}
-	var sent *url.Error
-	if errors.As(err, &sent) {
-		return &ProviderError{Err: sent.Err} // the URL may hold what is nobody's business
-	}
-	return &ProviderError{} // cut off, not to be read, or without a token
 }
 
 // retryAfter reads the header (RFC 9110, 10.2.3).

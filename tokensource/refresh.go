@@ -14,41 +14,50 @@ import (
 // A refresh makes sure that a record has a good access token.
 type refresh struct {
 	*Tokens
+	stale
 	id    string
-	stale string // the access token that is not good
 	begun time.Time
 
 	waited bool    // for another process
-	unsure bool    // a request of ours to the provider had no answer
 	answer *answer // that is still to be saved when run returns
+}
+
+// stale is a token that is to be replaced.
+type stale struct {
+	token   *oauthstore.OAuthToken
+	refused bool // whatever its expiry
+	good    bool // for a while yet, so that nobody is in a hurry
+}
+
+// is reports whether token still is the stale one. A provider may give the same access token once more, with another
+// expiry.
+func (s stale) is(token *oauthstore.OAuthToken) bool {
+	return token.AccessToken == s.token.AccessToken && (s.refused || token.Expiry.Equal(s.token.Expiry))
 }
 
 // An answer of the provider that the store has not taken.
 type answer struct {
 	token *oauthstore.OAuthToken
 	err   *NotSavedError
-	save  func(context.Context) error
+	save  func(context.Context) (*oauthstore.OAuthToken, error)
 	end   func() // of what goes on as long as it is not saved
 }
 
-// given is what callers get of it.
-func (a *answer) given(t *Tokens) (*oauthstore.OAuthToken, error) {
-	if !t.valid(a.token) {
-		return nil, a.err
-	}
-	return a.token, a.err
-}
+// patience is how long a refresh waits for others, and for the store.
+func (t *Tokens) patience() time.Duration { return 2*t.lease + time.Minute }
 
-// patience is how long a refresh may take.
-func (t *Tokens) patience() time.Duration {
-	return 2*t.lease + time.Duration(t.tries)*30*time.Second
-}
+// askingTime is how long the provider is asked in one refresh.
+func (t *Tokens) askingTime() time.Duration { return time.Duration(t.tries) * 30 * time.Second }
 
 // errBusy says that another process is at it, and that there is no hurry.
 var errBusy = errors.New("tokensource: another process refreshes the token")
 
 // errAgain says that the record has changed, and is to be looked at again.
 var errAgain = errors.New("the record has changed")
+
+// errNoLease says that the store gives out no leases, or has no writes left for them, on a record whose refresh token
+// was never replaced.
+var errNoLease = errors.New("no lease")
 
 // run returns the record's token once it is good.
 func (r *refresh) run(ctx context.Context) (*oauthstore.OAuthToken, error) {
@@ -66,29 +75,25 @@ const maxTurns = 8
 
 // try looks at the record and refreshes it, if it is due.
 func (r *refresh) try(ctx context.Context) (*oauthstore.OAuthToken, error) {
-	bounded, cancel := context.WithTimeout(ctx, r.patience())
-	defer cancel()
 	leaser, ok := r.store.(oauthstore.TokenLeaser)
 	if !ok || r.lease == 0 {
-		return r.alone(bounded, ctx)
+		return r.alone(ctx)
 	}
-	token, err := r.leased(bounded, ctx, leaser)
-	var quota *oauthstore.WriteQuotaError
-	if errors.Is(err, errors.ErrUnsupported) || errors.As(err, &quota) && r.answer == nil {
-		// No leases; or no writes left for them, on a record whose refresh token was never replaced.
-		return r.alone(bounded, ctx)
+	token, err := r.leased(ctx, leaser)
+	if errors.Is(err, errNoLease) {
+		return r.alone(ctx)
 	}
 	return token, err
 }
 
 // due reports whether the token is to be refreshed: it is the stale one, or has ended.
 func (r *refresh) due(token *oauthstore.OAuthToken) bool {
-	return (token.AccessToken == r.stale || !r.valid(token)) && r.refusalOf(token) == nil
+	return (r.is(token) || !r.valid(token)) && r.refusalOf(token) == nil
 }
 
 // settled returns a token that is not due.
 func (r *refresh) settled(token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
-	if err := r.refusalOf(token); err != nil && (token.AccessToken == r.stale || !r.valid(token)) {
+	if err := r.refusalOf(token); err != nil && (r.is(token) || !r.valid(token)) {
 		return nil, err
 	}
 	return token, nil
@@ -97,32 +102,35 @@ func (r *refresh) settled(token *oauthstore.OAuthToken) (*oauthstore.OAuthToken,
 // leaseTries is how often a lease is asked for again where the store fails.
 const leaseTries = 3
 
-// leased refreshes the token under a lease, or waits for the one who has it. What is to be saved is saved beyond
-// the end of ctx, to that of after.
-func (r *refresh) leased(ctx, after context.Context, leaser oauthstore.TokenLeaser) (*oauthstore.OAuthToken, error) {
+// leased refreshes the token under a lease, or waits for the one who has it.
+func (r *refresh) leased(ctx context.Context, leaser oauthstore.TokenLeaser) (*oauthstore.OAuthToken, error) {
+	bounded, cancel := context.WithTimeout(ctx, r.patience())
+	defer cancel()
 	var w watch
 	for waits, failures := 1, 0; ; {
-		l, err := leaser.LeaseToken(ctx, oauthstore.LeaseRequest{ID: r.id, For: r.lease, Due: r.due, TakeOver: w.ended()})
+		l, err := leaser.LeaseToken(bounded, oauthstore.LeaseRequest{ID: r.id, For: r.lease, Due: r.due, TakeOver: w.ended()})
 		switch {
+		case err != nil && (errors.Is(err, errors.ErrUnsupported) || isWriteQuota(err)):
+			return nil, errNoLease
 		case err != nil && mayPass(err) && failures < leaseTries:
 			failures++
-			if err := sleep(ctx, pause(failures, 200*time.Millisecond, 2*time.Second)); err != nil {
+			if err := sleep(bounded, pause(failures, 200*time.Millisecond, 2*time.Second)); err != nil {
 				return nil, err
 			}
 		case err != nil:
 			return nil, err
 		case l.Held:
-			return r.hold(ctx, after, leaser, l)
+			return r.hold(ctx, leaser, l)
 		case l.Holder == "":
 			return r.settled(l.Token)
-		case r.valid(l.Token) && l.Token.AccessToken == r.stale:
-			return nil, errBusy
+		case r.foreground && r.good:
+			return nil, errBusy // the caller has a token, and may be frozen
 		default:
 			d := min(pause(waits, 100*time.Millisecond, time.Second), w.see(l))
 			r.waited = true
 			r.tell(ctx, Event{Kind: LeaseWaited, ID: r.id, Attempt: waits, Duration: d})
 			waits++
-			if err := sleep(ctx, d); err != nil {
+			if err := sleep(bounded, d); err != nil {
 				return nil, err
 			}
 		}
@@ -130,18 +138,22 @@ func (r *refresh) leased(ctx, after context.Context, leaser oauthstore.TokenLeas
 }
 
 // hold refreshes the token with the lease l.
-func (r *refresh) hold(ctx, after context.Context, leaser oauthstore.TokenLeaser, l *oauthstore.Lease) (*oauthstore.OAuthToken, error) {
+func (r *refresh) hold(ctx context.Context, leaser oauthstore.TokenLeaser, l *oauthstore.Lease) (*oauthstore.OAuthToken, error) {
 	if l.TakenOver {
 		r.tell(ctx, Event{Kind: LeaseTakenOver, ID: r.id})
 	}
-	h := r.keepLease(after, leaser, l)
+	h := r.keepLease(ctx, leaser, l)
 	got, err := r.ask(ctx, l.Token, h.sure)
-	if err != nil {
-		h.release(after)
-		if errors.Is(err, oauthstore.ErrLeaseLost) {
-			r.tell(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
-			return nil, errAgain
-		}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		h.end() // and who takes the lease over knows that an answer may be lost
+		return nil, err
+	case errors.Is(err, oauthstore.ErrLeaseLost):
+		h.release(ctx)
+		r.tell(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
+		return nil, errAgain
+	case err != nil:
+		h.release(ctx)
 		return nil, r.refused(l.Token, l.TakenOver, err, func() (*oauthstore.OAuthToken, error) {
 			// A lease is asked for of the store itself, whatever is remembered before it.
 			now, err := leaser.LeaseToken(ctx, oauthstore.LeaseRequest{ID: r.id, For: r.lease, Due: never})
@@ -152,26 +164,33 @@ func (r *refresh) hold(ctx, after context.Context, leaser oauthstore.TokenLeaser
 		})
 	}
 	next := got.over(l.Token)
-	return r.save(after, next, func(ctx context.Context) error { return leaser.SaveLeased(ctx, l, next) }, h.end)
+	return r.save(ctx, next, func(ctx context.Context) (*oauthstore.OAuthToken, error) {
+		own := *next
+		return &own, leaser.SaveLeased(ctx, l, &own)
+	}, h.end)
 }
 
 // alone refreshes the token without a lease.
-func (r *refresh) alone(ctx, after context.Context) (*oauthstore.OAuthToken, error) {
-	token, err := r.store.FindTokenByID(ctx, r.id)
+func (r *refresh) alone(ctx context.Context) (*oauthstore.OAuthToken, error) {
+	bounded, cancel := context.WithTimeout(ctx, r.patience())
+	defer cancel()
+	read := func() (*oauthstore.OAuthToken, error) { return r.store.FindTokenByID(bounded, r.id) }
+	token, err := read()
 	if err != nil {
 		return nil, err
 	}
 	if !r.due(token) {
 		return r.settled(token)
 	}
-	got, err := r.ask(ctx, token, nil)
+	got, err := r.ask(ctx, token, func() error { return nil })
 	if err != nil {
-		return nil, r.refused(token, false, err, func() (*oauthstore.OAuthToken, error) {
-			return r.store.FindTokenByID(ctx, r.id)
-		})
+		return nil, r.refused(token, false, err, read)
 	}
 	next := got.over(token)
-	return r.save(after, next, func(ctx context.Context) error { return r.update(ctx, next) }, func() {})
+	return r.save(ctx, next, func(ctx context.Context) (*oauthstore.OAuthToken, error) {
+		own := *next
+		return &own, r.update(ctx, &own)
+	}, func() {})
 }
 
 // update saves the token, but where its record was deleted, as far as the store can tell.
@@ -187,14 +206,14 @@ func (r *refresh) update(ctx context.Context, token *oauthstore.OAuthToken) erro
 	return r.store.SaveToken(ctx, token)
 }
 
-// ask asks the provider with what the token has, some times where it does not answer. Before each time sure is asked,
-// if there is one, whether that is still our turn.
-func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure func(context.Context) error) (*granted, error) {
+// ask asks the provider with what the token has, some times where it does not answer. Before each time sure is asked
+// whether that is still our turn.
+func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure func() error) (*granted, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.askingTime())
+	defer cancel()
 	for attempt := 1; ; attempt++ {
-		if sure != nil {
-			if err := sure(ctx); err != nil {
-				return nil, err
-			}
+		if err := sure(); err != nil {
+			return nil, err
 		}
 		if grantOf(token) == "" {
 			return nil, &ReauthRequiredError{ID: token.ID, UserName: token.UserName}
@@ -203,15 +222,20 @@ func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure fu
 		got, err := r.askWith(ctx, token)
 		r.tell(ctx, Event{Kind: Asked, ID: r.id, Attempt: attempt, Duration: time.Since(begin), Err: err})
 		var p *ProviderError
-		if !errors.As(err, &p) || !p.passing() || attempt == r.tries {
+		if !errors.As(err, &p) {
 			return got, err
 		}
-		r.unsure = r.unsure || p.Status == 0
+		if p.Status == 0 {
+			r.noAnswer(token)
+		}
+		if !p.passing() || attempt == r.tries || ctx.Err() != nil {
+			return nil, err
+		}
 		d := max(pause(attempt, 400*time.Millisecond, 10*time.Second), p.RetryAfter)
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
 			return nil, err
 		}
-		if err := sleep(ctx, d); err != nil {
+		if sleep(ctx, d) != nil {
 			return nil, err
 		}
 	}
@@ -234,7 +258,7 @@ func never(*oauthstore.OAuthToken) bool { return false }
 // refused is the error after the provider has failed. That it does not take the refresh token any more is believed only
 // where the record still has that one; else it is errAgain.
 func (r *refresh) refused(asked *oauthstore.OAuthToken, lost bool, err error, read func() (*oauthstore.OAuthToken, error)) error {
-	err = asReauth(err, asked, lost || r.unsure)
+	err = asReauth(err, asked, lost || r.hadNoAnswer(asked))
 	var reauth *ReauthRequiredError
 	if !errors.As(err, &reauth) {
 		return err
@@ -275,48 +299,4 @@ func (r *refresh) report(ctx context.Context, token *oauthstore.OAuthToken, err 
 		return // save has told
 	}
 	r.tell(ctx, e)
-}
-
-// A refusal is what the provider has said of a refresh token that it does not take any more.
-type refusal struct {
-	grant string
-	err   *ReauthRequiredError
-}
-
-// maxDead is how many refusals are remembered.
-const maxDead = 1000
-
-// bury takes note that the provider does not take the token's refresh token any more: it is not asked again.
-func (t *Tokens) bury(token *oauthstore.OAuthToken, err *ReauthRequiredError) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.dead) >= maxDead {
-		clear(t.dead)
-	}
-	t.dead[token.ID] = refusal{grantOf(token), err}
-}
-
-// refusalOf returns what the provider has said of the token's refresh token, nil if it may still be good.
-func (t *Tokens) refusalOf(token *oauthstore.OAuthToken) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if dead, ok := t.dead[token.ID]; ok && dead.grant == grantOf(token) {
-		return dead.err
-	}
-	return nil
-}
-
-// revive forgets what was refused: the user has logged in.
-func (t *Tokens) revive(id string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.dead, id)
-}
-
-// grantOf is what the provider is asked with, empty where there is nothing.
-func grantOf(token *oauthstore.OAuthToken) string {
-	if token.RefreshToken != "" {
-		return token.RefreshToken
-	}
-	return token.GrantToken
 }

@@ -10,38 +10,47 @@ import (
 
 // save stores the provider's answer, next, and returns what is stored. Where the store does not take it after some
 // tries, the answer is left to keepSaving, and callers get it beside the error; end is called once that is over.
-func (r *refresh) save(ctx context.Context, next *oauthstore.OAuthToken, save func(context.Context) error, end func()) (*oauthstore.OAuthToken, error) {
+func (r *refresh) save(ctx context.Context, next *oauthstore.OAuthToken, save func(context.Context) (*oauthstore.OAuthToken, error), end func()) (*oauthstore.OAuthToken, error) {
 	r.waited = false // it is we who have refreshed it
-	err := r.patiently(ctx, func(int) error { return save(ctx) }, func(attempt int, err error) {
+	var stored *oauthstore.OAuthToken
+	err := r.patiently(ctx, func(int) (err error) {
+		stored, err = save(ctx)
+		return err
+	}, func(attempt int, err error) {
 		r.tell(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: attempt, Err: err})
 	})
-	if token, err, over := r.settle(ctx, next, err); over {
+	if over, err := r.settle(ctx, next, err); over {
 		end()
-		return token, err
+		if err != nil {
+			return nil, err
+		}
+		return stored, nil
 	}
 	r.answer = &answer{token: next, err: &NotSavedError{ID: r.id, Err: err}, save: save, end: end}
-	return r.answer.given(r.Tokens)
+	return next, r.answer.err
 }
 
-// settle says what comes of a save, and whether that is the end of it.
-func (r *refresh) settle(ctx context.Context, next *oauthstore.OAuthToken, err error) (token *oauthstore.OAuthToken, _ error, over bool) {
-	var quota *oauthstore.WriteQuotaError
+// settle says whether a save was the last, and what callers get.
+func (r *refresh) settle(ctx context.Context, next *oauthstore.OAuthToken, err error) (over bool, _ error) {
 	switch {
 	case err == nil:
 		r.tell(ctx, Event{Kind: Refreshed, ID: r.id, Duration: time.Since(r.begun)})
-		return next, nil, true
+		return true, nil
 	case errors.Is(err, oauthstore.ErrLeaseLost):
 		r.tell(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
-		return nil, errAgain, true
+		return true, errAgain
 	case errors.Is(err, oauthstore.ErrTokenNotFound):
-		return nil, oauthstore.ErrTokenNotFound, true // logged out meanwhile
-	case errors.As(err, &quota):
+		return true, oauthstore.ErrTokenNotFound // logged out meanwhile
+	case isWriteQuota(err) && next.RefreshToken == r.token.RefreshToken:
 		r.tell(ctx, Event{Kind: SaveFailed, ID: r.id, Err: err})
-		return next, nil, true // an access token that can be had again, and no writes left for it
+		return true, nil // an access token that can be had again, and no writes left for it
 	default:
-		return nil, err, false
+		return false, err
 	}
 }
+
+// lastTry is how long the last save may take once all else has to end.
+const lastTry = 2 * time.Second
 
 // keepSaving tries again to store the answer until that succeeds, or is no longer of use, or ctx ends.
 func (r *refresh) keepSaving(ctx context.Context) {
@@ -52,19 +61,35 @@ func (r *refresh) keepSaving(ctx context.Context) {
 		defer r.mu.Unlock()
 		delete(r.unsaved, r.id)
 	}()
-	for failures := 1; ; failures++ {
-		if errors.Is(a.err.Err, oauthstore.ErrInvalidToken) || errors.Is(a.err.Err, oauthstore.ErrRecordTooLarge) {
+	for failures, last := 1, false; ; failures++ {
+		hopeless := errors.Is(a.err.Err, oauthstore.ErrInvalidToken) || errors.Is(a.err.Err, oauthstore.ErrRecordTooLarge)
+		if last || hopeless {
 			r.tell(ctx, Event{Kind: SaveFailed, ID: r.id, Err: a.err.Err})
 			return
 		}
-		if err := sleep(ctx, pause(failures, time.Second, 30*time.Second)); err != nil {
-			r.tell(ctx, Event{Kind: SaveFailed, ID: r.id, Err: a.err.Err})
-			return
+		last = !r.rest(ctx, failures)
+		trying, cancel := ctx, context.CancelFunc(func() {})
+		if last {
+			trying, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastTry)
 		}
-		err := a.save(ctx)
-		if _, _, over := r.settle(ctx, a.token, err); over {
+		_, err := a.save(trying)
+		cancel()
+		if over, _ := r.settle(ctx, a.token, err); over {
 			return
 		}
 		r.tell(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: saveTries + failures, Err: err})
 	}
+}
+
+// rest waits before the next try, not for long once the process is to end, and reports whether ctx still runs.
+func (r *refresh) rest(ctx context.Context, failures int) bool {
+	timer := time.NewTimer(pause(failures, time.Second, 30*time.Second))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.closed:
+		return sleep(ctx, 200*time.Millisecond) == nil
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
 }

@@ -39,7 +39,7 @@ type held struct {
 }
 
 func (t *Tokens) hold(token *oauthstore.OAuthToken) *held {
-	h := &held{token: token, out: ToOAuth2(token), due: t.dueAt(token)}
+	h := &held{token: token, out: given(token), due: t.dueAt(token)}
 	if !token.Expiry.IsZero() {
 		h.end = token.Expiry.Add(-t.leeway)
 	}
@@ -51,6 +51,13 @@ func (h *held) valid(now time.Time) bool {
 }
 
 func (h *held) isDue(now time.Time) bool { return !h.due.IsZero() && !now.Before(h.due) }
+
+// given is the token as it is given out: without the refresh token, so that nobody refreshes it past the store.
+func given(token *oauthstore.OAuthToken) *oauth2.Token {
+	t := ToOAuth2(token)
+	t.RefreshToken = ""
+	return t
+}
 
 // copied returns the token as it is given out, the caller's own.
 func (h *held) copied() *oauth2.Token {
@@ -82,16 +89,19 @@ func (s *Source) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 	select {
 	case <-f.done:
 	case <-ctx.Done():
+		if h.valid(time.Now()) {
+			return h.copied(), nil
+		}
 		return nil, ctx.Err()
 	}
 	s.land(f)
 	switch late := new(NotSavedError); {
 	case f.err == nil:
-		return ToOAuth2(f.token), nil
-	case h.valid(time.Now()):
-		return h.copied(), nil
+		return given(f.token), nil
 	case errors.As(f.err, &late) && f.token != nil:
-		return ToOAuth2(f.token), f.err
+		return given(f.token), f.err
+	case h.valid(time.Now()) && !errors.Is(f.err, oauthstore.ErrTokenNotFound):
+		return h.copied(), nil
 	default:
 		return nil, f.err
 	}
@@ -147,36 +157,69 @@ func (s *Source) landed(f *flight) {
 func (s *Source) fetch(ctx context.Context, h *held) (*oauthstore.OAuthToken, error) {
 	t := s.tokens
 	if h.valid(time.Now()) {
-		return t.refresh(ctx, h.token, h.token.AccessToken)
+		return t.refresh(ctx, stale{token: h.token, good: true})
 	}
-	bounded, cancel := context.WithTimeout(ctx, t.patience())
+	for {
+		token, refused, err := s.look(ctx)
+		if err != nil || t.valid(token) && !refused {
+			return token, err
+		}
+		next, err := t.refresh(ctx, stale{token: token, refused: refused})
+		switch {
+		case errors.Is(err, errBusy): // it was begun by one who was in no hurry
+			if err := sleep(ctx, 100*time.Millisecond); err != nil {
+				return nil, err
+			}
+		case err == nil && s.isRefused(next): // it was begun before that was known
+		default:
+			return next, err
+		}
+	}
+}
+
+// look finds the record's token, and reports whether it is the one that the API has refused.
+func (s *Source) look(ctx context.Context) (*oauthstore.OAuthToken, bool, error) {
+	bounded, cancel := context.WithTimeout(ctx, s.tokens.patience())
 	defer cancel()
 	token, err := s.find(bounded)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	refused := ""
-	if r := s.refused.Load(); r != nil {
-		refused = *r
+	if own := s.tokens.provider.config.ClientID; token.ClientID != "" && token.ClientID != own {
+		return nil, false, &oauthstore.InvalidTokenError{Field: "ClientID", Reason: "of the record is another client's: its refresh token is not for this provider"}
 	}
-	if t.valid(token) && token.AccessToken != refused {
-		return token, nil
-	}
-	return t.refresh(ctx, token, token.AccessToken)
+	return token, s.isRefused(token), nil
+}
+
+func (s *Source) isRefused(token *oauthstore.OAuthToken) bool {
+	r := s.refused.Load()
+	return r != nil && token.AccessToken == *r
 }
 
 // Invalidate says that the provider's API does not take an access token although it has not ended: the user has
 // revoked it, for example. The next call of the source refreshes it, unless there is another one by then.
 func (s *Source) Invalidate(accessToken string) {
 	s.refused.Store(&accessToken)
-	if h := s.have.Load(); h != nil && h.token.AccessToken == accessToken {
-		s.have.CompareAndSwap(h, nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.have.Load(); h == nil || h.token.AccessToken == accessToken {
+		s.drop()
 	}
 }
 
 // Forget lets the source look into the store at its next call, as after a logout or a new login of the user in this
 // process: what it has is good until it is due, whatever becomes of the record.
-func (s *Source) Forget() { s.have.Store(nil) }
+func (s *Source) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop()
+}
+
+// drop forgets the token, and what is under way to bring another.
+func (s *Source) drop() {
+	s.have.Store(nil)
+	s.flight = nil
+}
 
 // Client returns an HTTP client that sends its requests with the source's access token, over base; nil is
 // [http.DefaultTransport]. It waits for a token no longer than the request's context allows. A token that could not be

@@ -22,8 +22,9 @@ type Tokens struct {
 	mu      sync.Mutex
 	flights map[string]*flight // by record id
 	unsaved map[string]*answer // by record id
-	dead    map[string]refusal // by record id
+	failed  map[string]*failed // by record id
 	closing bool
+	closed  chan struct{} // then
 
 	running   int             // goroutines in the background
 	idle      chan struct{}   // closed when there are none; nil where there were none yet
@@ -51,7 +52,7 @@ func New(store oauthstore.TokenStore, config *oauth2.Config, opts ...Option) (*T
 	}
 	t := &Tokens{
 		options: o, store: store, provider: newProvider(config, &o),
-		flights: make(map[string]*flight), unsaved: make(map[string]*answer), dead: make(map[string]refusal),
+		flights: make(map[string]*flight), unsaved: make(map[string]*answer), failed: make(map[string]*failed), closed: make(chan struct{}),
 	}
 	t.lifetimes, t.end = context.WithCancel(context.Background())
 	return t, nil
@@ -103,7 +104,7 @@ func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oa
 		t.tell(ctx, Event{Kind: SaveFailed, Err: err})
 		return token, &NotSavedError{Err: err}
 	}
-	t.revive(token.ID)
+	t.forget(token.ID)
 	return token, nil
 }
 
@@ -145,7 +146,10 @@ var ErrShutdown = errors.New("tokensource: shut down")
 // of ctx.
 func (t *Tokens) Shutdown(ctx context.Context) error {
 	t.mu.Lock()
-	t.closing = true
+	if !t.closing {
+		t.closing = true
+		close(t.closed)
+	}
 	t.mu.Unlock()
 	err := t.Wait(ctx)
 	t.end()
@@ -170,10 +174,11 @@ func (t *Tokens) dueAt(token *oauthstore.OAuthToken) time.Time {
 	if token.Expiry.IsZero() {
 		return time.Time{}
 	}
-	left := time.Until(token.Expiry)
-	before := t.early + part(t.jitter)
-	if most := left/4 + part(left/4); before > most {
-		before = most
+	early := token.Expiry.Add(-t.early - part(t.jitter))
+	end := token.Expiry.Add(-t.leeway)
+	left := max(time.Until(end), 0)
+	if soonest := end.Add(-left/4 - part(left/4)); early.Before(soonest) {
+		return soonest
 	}
-	return token.Expiry.Add(-before)
+	return early
 }

@@ -52,10 +52,14 @@ func (t *Tokens) patiently(ctx context.Context, do func(attempt int) error, fail
 	}
 }
 
+func isWriteQuota(err error) bool {
+	var quota *oauthstore.WriteQuotaError
+	return errors.As(err, &quota)
+}
+
 // mayPass reports whether a store's failure is one after which the same call may succeed.
 func mayPass(err error) bool {
-	var quota *oauthstore.WriteQuotaError
-	if errors.As(err, &quota) {
+	if isWriteQuota(err) {
 		return false
 	}
 	return errors.Is(err, oauthstore.ErrUnavailable) || errors.Is(err, oauthstore.ErrThrottled) || errors.Is(err, context.DeadlineExceeded)

@@ -243,6 +243,7 @@ func TestFunction_reportsWhatIsNotTheUsersFault(t *testing.T) {
 	_, _, err = i.invoke(alice)
 	require.ErrorContains(t, err, `on behalf of "alice": tokensource: the provider says invalid_client`)
 	w.provider.ClearFaults()
+	i = w.start() // one that has not just failed, and asks the provider
 
 	w.provider.Inject(authtest.Fault{Kind: authtest.Fail, Status: 503, Op: "resource"})
 	_, _, err = i.invoke(alice)
