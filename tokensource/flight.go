@@ -85,7 +85,7 @@ func (t *Tokens) refresh(ctx context.Context, old stale) (*oauthstore.OAuthToken
 				t.forget(id)
 			}
 			t.holdOff(old.token, err)
-			r.report(ctx, token, err)
+			r.report(ctx, err)
 			f.land(token, err)
 			if r.answer != nil {
 				r.keepSaving(ctx)

@@ -154,7 +154,7 @@ func (r *refresh) hold(ctx context.Context, leaser oauthstore.TokenLeaser, l *oa
 		return nil, errAgain
 	case err != nil:
 		h.release(ctx)
-		return nil, r.refused(l.Token, l.TakenOver, err, func() (*oauthstore.OAuthToken, error) {
+		return nil, r.failure(l.Token, l.TakenOver, err, func() (*oauthstore.OAuthToken, error) {
 			// A lease is asked for of the store itself, whatever is remembered before it.
 			now, err := leaser.LeaseToken(ctx, oauthstore.LeaseRequest{ID: r.id, For: r.lease, Due: never})
 			if err != nil {
@@ -184,7 +184,7 @@ func (r *refresh) alone(ctx context.Context) (*oauthstore.OAuthToken, error) {
 	}
 	got, err := r.ask(ctx, token, func() error { return nil })
 	if err != nil {
-		return nil, r.refused(token, false, err, read)
+		return nil, r.failure(token, false, err, read)
 	}
 	next := got.over(token)
 	return r.save(ctx, next, func(ctx context.Context) (*oauthstore.OAuthToken, error) {
@@ -255,9 +255,9 @@ func (r *refresh) askWith(ctx context.Context, token *oauthstore.OAuthToken) (*g
 
 func never(*oauthstore.OAuthToken) bool { return false }
 
-// refused is the error after the provider has failed. That it does not take the refresh token any more is believed only
+// failure is the error after the provider has failed. That it does not take the refresh token any more is believed only
 // where the record still has that one; else it is errAgain.
-func (r *refresh) refused(asked *oauthstore.OAuthToken, lost bool, err error, read func() (*oauthstore.OAuthToken, error)) error {
+func (r *refresh) failure(asked *oauthstore.OAuthToken, lost bool, err error, read func() (*oauthstore.OAuthToken, error)) error {
 	err = asReauth(err, asked, lost || r.hadNoAnswer(asked))
 	var reauth *ReauthRequiredError
 	if !errors.As(err, &reauth) {
@@ -283,7 +283,7 @@ func asReauth(err error, asked *oauthstore.OAuthToken, lost bool) error {
 }
 
 // report tells the observer how the refresh has ended.
-func (r *refresh) report(ctx context.Context, token *oauthstore.OAuthToken, err error) {
+func (r *refresh) report(ctx context.Context, err error) {
 	e := Event{ID: r.id, Duration: time.Since(r.begun), Err: err}
 	var reauth *ReauthRequiredError
 	switch {

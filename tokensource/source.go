@@ -102,6 +102,8 @@ func (s *Source) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 		return given(f.token), f.err
 	case h.valid(time.Now()) && !errors.Is(f.err, oauthstore.ErrTokenNotFound):
 		return h.copied(), nil
+	case errors.Is(f.err, errBusy): // and what we had has ended meanwhile
+		return s.TokenContext(ctx)
 	default:
 		return nil, f.err
 	}

@@ -110,6 +110,10 @@ func TestMutations(t *testing.T) {
 					t.Logf("noticed in %s", caught[len(caught)-1][1])
 					return
 				}
+				if strings.Contains(out, "\npanic: ") || strings.HasPrefix(out, "panic: ") {
+					t.Log("noticed by a panic")
+					return
+				}
 			}
 			t.Error("nothing was noticed")
 		})
