@@ -21,11 +21,16 @@ type provider struct {
 }
 
 func newProvider(c *oauth2.Config, o *options) *provider {
-	p := &provider{options: o, config: &oauth2.Config{ // a copy, but for what it remembers
-		ClientID: c.ClientID, ClientSecret: c.ClientSecret, Endpoint: c.Endpoint, RedirectURL: c.RedirectURL, Scopes: c.Scopes,
-	}}
+	p := &provider{options: o, config: copied(c)}
 	p.style.Store(int32(c.Endpoint.AuthStyle))
 	return p
+}
+
+// copied returns a copy of c, but for what it remembers.
+func copied(c *oauth2.Config) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID: c.ClientID, ClientSecret: c.ClientSecret, Endpoint: c.Endpoint, RedirectURL: c.RedirectURL, Scopes: c.Scopes,
+	}
 }
 
 // granted is what the provider has given.
@@ -93,10 +98,7 @@ func (p *provider) ask(ctx context.Context, how func(context.Context, *oauth2.Co
 }
 
 func (p *provider) askIn(ctx context.Context, style oauth2.AuthStyle, how func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*granted, error) {
-	c := &oauth2.Config{
-		ClientID: p.config.ClientID, ClientSecret: p.config.ClientSecret, Endpoint: p.config.Endpoint,
-		RedirectURL: p.config.RedirectURL, Scopes: p.config.Scopes,
-	}
+	c := copied(p.config)
 	c.Endpoint.AuthStyle = style
 	g := &granted{assumed: p.lifetime, begun: time.Now()}
 	client, rec := *p.client, &recorder{base: p.client.Transport}

@@ -86,14 +86,17 @@ func (r *refresh) try(ctx context.Context) (*oauthstore.OAuthToken, error) {
 	return token, err
 }
 
-// due reports whether the token is to be refreshed: it is the stale one, or has ended.
+// over reports whether the token is of no use any more: it is the stale one, or has ended.
+func (r *refresh) over(token *oauthstore.OAuthToken) bool { return r.is(token) || !r.valid(token) }
+
+// due reports whether the token is to be refreshed, as far as it can be.
 func (r *refresh) due(token *oauthstore.OAuthToken) bool {
-	return (r.is(token) || !r.valid(token)) && r.refusalOf(token) == nil
+	return r.over(token) && r.refusalOf(token) == nil
 }
 
 // settled returns a token that is not due.
 func (r *refresh) settled(token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
-	if err := r.refusalOf(token); err != nil && (r.is(token) || !r.valid(token)) {
+	if err := r.refusalOf(token); err != nil && r.over(token) {
 		return nil, err
 	}
 	return token, nil
@@ -128,7 +131,7 @@ func (r *refresh) leased(ctx context.Context, leaser oauthstore.TokenLeaser) (*o
 		default:
 			d := min(pause(waits, 100*time.Millisecond, time.Second), w.see(l))
 			r.waited = true
-			r.tell(ctx, Event{Kind: LeaseWaited, ID: r.id, Attempt: waits, Duration: d})
+			r.observe(ctx, Event{Kind: LeaseWaited, ID: r.id, Attempt: waits, Duration: d})
 			waits++
 			if err := sleep(bounded, d); err != nil {
 				return nil, err
@@ -140,7 +143,7 @@ func (r *refresh) leased(ctx context.Context, leaser oauthstore.TokenLeaser) (*o
 // hold refreshes the token with the lease l.
 func (r *refresh) hold(ctx context.Context, leaser oauthstore.TokenLeaser, l *oauthstore.Lease) (*oauthstore.OAuthToken, error) {
 	if l.TakenOver {
-		r.tell(ctx, Event{Kind: LeaseTakenOver, ID: r.id})
+		r.observe(ctx, Event{Kind: LeaseTakenOver, ID: r.id})
 	}
 	h := r.keepLease(ctx, leaser, l)
 	got, err := r.ask(ctx, l.Token, h.sure)
@@ -150,7 +153,7 @@ func (r *refresh) hold(ctx context.Context, leaser oauthstore.TokenLeaser, l *oa
 		return nil, err
 	case errors.Is(err, oauthstore.ErrLeaseLost):
 		h.release(ctx)
-		r.tell(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
+		r.observe(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
 		return nil, errAgain
 	case err != nil:
 		h.release(ctx)
@@ -220,7 +223,7 @@ func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure fu
 		}
 		begin := time.Now()
 		got, err := r.askWith(ctx, token)
-		r.tell(ctx, Event{Kind: Asked, ID: r.id, Attempt: attempt, Duration: time.Since(begin), Err: err})
+		r.observe(ctx, Event{Kind: Asked, ID: r.id, Attempt: attempt, Duration: time.Since(begin), Err: err})
 		var p *ProviderError
 		if !errors.As(err, &p) {
 			return got, err
@@ -298,5 +301,5 @@ func (r *refresh) report(ctx context.Context, err error) {
 	default:
 		return // save has told
 	}
-	r.tell(ctx, e)
+	r.observe(ctx, e)
 }

@@ -17,7 +17,7 @@ func (r *refresh) save(ctx context.Context, next *oauthstore.OAuthToken, save fu
 		stored, err = save(ctx)
 		return err
 	}, func(attempt int, err error) {
-		r.tell(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: attempt, Err: err})
+		r.observe(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: attempt, Err: err})
 	})
 	if over, err := r.settle(ctx, next, err); over {
 		end()
@@ -34,15 +34,15 @@ func (r *refresh) save(ctx context.Context, next *oauthstore.OAuthToken, save fu
 func (r *refresh) settle(ctx context.Context, next *oauthstore.OAuthToken, err error) (over bool, _ error) {
 	switch {
 	case err == nil:
-		r.tell(ctx, Event{Kind: Refreshed, ID: r.id, Duration: time.Since(r.begun)})
+		r.observe(ctx, Event{Kind: Refreshed, ID: r.id, Duration: time.Since(r.begun)})
 		return true, nil
 	case errors.Is(err, oauthstore.ErrLeaseLost):
-		r.tell(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
+		r.observe(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
 		return true, errAgain
 	case errors.Is(err, oauthstore.ErrTokenNotFound):
 		return true, oauthstore.ErrTokenNotFound // logged out meanwhile
 	case isWriteQuota(err) && next.RefreshToken == r.token.RefreshToken:
-		r.tell(ctx, Event{Kind: SaveFailed, ID: r.id, Err: err})
+		r.observe(ctx, Event{Kind: SaveFailed, ID: r.id, Err: err})
 		return true, nil // an access token that can be had again, and no writes left for it
 	default:
 		return false, err
@@ -64,7 +64,7 @@ func (r *refresh) keepSaving(ctx context.Context) {
 	for failures, last := 1, false; ; failures++ {
 		hopeless := errors.Is(a.err.Err, oauthstore.ErrInvalidToken) || errors.Is(a.err.Err, oauthstore.ErrRecordTooLarge)
 		if last || hopeless {
-			r.tell(ctx, Event{Kind: SaveFailed, ID: r.id, Err: a.err.Err})
+			r.observe(ctx, Event{Kind: SaveFailed, ID: r.id, Err: a.err.Err})
 			return
 		}
 		last = !r.rest(ctx, failures)
@@ -77,7 +77,7 @@ func (r *refresh) keepSaving(ctx context.Context) {
 		if over, _ := r.settle(ctx, a.token, err); over {
 			return
 		}
-		r.tell(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: saveTries + failures, Err: err})
+		r.observe(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: saveTries + failures, Err: err})
 	}
 }
 

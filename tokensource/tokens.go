@@ -87,21 +87,21 @@ func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oa
 	}
 	begin := time.Now()
 	got, err := t.provider.exchange(ctx, code, opts...)
-	t.tell(ctx, Event{Kind: Asked, Attempt: 1, Duration: time.Since(begin), Err: err})
+	t.observe(ctx, Event{Kind: Asked, Attempt: 1, Duration: time.Since(begin), Err: err})
 	if err != nil {
 		err = asReauth(err, &oauthstore.OAuthToken{UserName: userName}, false)
 		if errors.As(err, new(*ReauthRequiredError)) {
-			t.tell(ctx, Event{Kind: ReauthRequired, Err: err})
+			t.observe(ctx, Event{Kind: ReauthRequired, Err: err})
 		}
 		return nil, err
 	}
 	token := got.over(&oauthstore.OAuthToken{})
 	token.UserName, token.ClientID = userName, t.provider.config.ClientID
 	err = t.patiently(ctx, func(int) error { return t.saveLogin(ctx, got, token) }, func(attempt int, err error) {
-		t.tell(ctx, Event{Kind: SaveRetried, Attempt: attempt, Err: err})
+		t.observe(ctx, Event{Kind: SaveRetried, Attempt: attempt, Err: err})
 	})
 	if err != nil {
-		t.tell(ctx, Event{Kind: SaveFailed, Err: err})
+		t.observe(ctx, Event{Kind: SaveFailed, Err: err})
 		return token, &NotSavedError{Err: err}
 	}
 	t.forget(token.ID)
@@ -161,8 +161,6 @@ func (t *Tokens) Shutdown(ctx context.Context) error {
 	}
 	return fmt.Errorf("tokensource: shutdown: %w", ctx.Err())
 }
-
-func (t *Tokens) tell(ctx context.Context, e Event) { t.observe(ctx, e) }
 
 // valid reports whether the token may be given out.
 func (t *Tokens) valid(token *oauthstore.OAuthToken) bool {

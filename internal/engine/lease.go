@@ -42,6 +42,11 @@ func parseLease(s string) lease {
 	return lease{f[0], time.Duration(lasts) * time.Millisecond, time.UnixMilli(until).UTC()}
 }
 
+// shown is the lease as one who does not have it sees it.
+func (l lease) shown(token *oauthstore.OAuthToken) *oauthstore.Lease {
+	return &oauthstore.Lease{Token: token, Holder: l.holder, For: l.lasts, Until: l.until}
+}
+
 // LeaseToken implements oauthstore.TokenLeaser.
 //
 // Where the service counts writes, those that are left at the end of a day are kept for refresh tokens that were
@@ -65,8 +70,7 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 		case f.record == nil:
 			return nil, oauthstore.ErrTokenNotFound
 		}
-		had := cur.rec.Lease
-		l = &oauthstore.Lease{Token: f.record.Found(nil), Holder: had.holder, For: had.lasts, Until: had.until}
+		l = cur.rec.Lease.shown(f.record.Found(nil))
 		if !l.Take(request) {
 			return nil, nil
 		}
@@ -86,8 +90,7 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 	}
 	l = tries[try]
 	if l.Held = after.rec.Lease.holder == l.Holder; !l.Held { // somebody else has taken it over already
-		had := after.rec.Lease
-		return &oauthstore.Lease{Token: l.Token, Holder: had.holder, For: had.lasts, Until: had.until}, nil
+		return after.rec.Lease.shown(l.Token), nil
 	}
 	if f, err = s.decode(f.id, f.name, after); err != nil {
 		return nil, err

@@ -71,7 +71,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 
 	// Leases.
 	{"a save under a lease looks whose it is", "save.go", "if err := l.Check(f.record, cur.rec.Lease.holder, token); err != nil {", "if err := l.Check(f.record, l.Holder, token); err != nil {"},
-	{"a lease is given to one", "lease.go", "Holder: had.holder, For: had.lasts", "Holder: \"\", For: had.lasts"},
+	{"a lease is given to one", "lease.go", "Holder: l.holder, For: l.lasts", "Holder: \"\", For: l.lasts"},
 	{"a save under a lease gives it back", "save.go", "next.Lease = lease{} // given back", "_ = lease{}"},
 
 	// Repair.

@@ -142,7 +142,7 @@ func (p *plugged) run(do func() error) error {
 	return err
 }
 
-// store is run for what stores the provider's answer.
+// saves is run for what stores the provider's answer.
 func (p *plugged) saves(do func() error) error {
 	err := p.run(do)
 	p.i.set(&p.i.asking, false)
