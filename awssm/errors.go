@@ -58,17 +58,22 @@ var classes = map[string]error{
 // errQuota is the class of a quota that no wait within a call gets back.
 var errQuota = fmt.Errorf("%w: %w", oauthstore.ErrThrottled, engine.ErrExhausted)
 
-// fail files an error of the service. quiet leaves the service's message out of the text, for calls that sent
-// a token. What went wrong on the way to the service may be told of those too: the SDK's own errors do not
-// quote a request. But an answer that could not be read may have brought a token.
+// fail is fault for calls about one secret, and where name is empty about several.
 func (d *driver) fail(op, name string, quiet bool, err error) error {
+	if name != "" {
+		name = d.FullName(name)
+	}
+	return fault(op, name, quiet, err)
+}
+
+// fault files an error of the service. secret is empty for calls about several. quiet leaves the service's message out
+// of the text, for calls that sent a token. What went wrong on the way to the service may be told of those too: the
+// SDK's own errors do not quote a request. But an answer that could not be read may have brought a token.
+func fault(op, secret string, quiet bool, err error) error {
 	if err == nil {
 		return nil
 	}
-	f := &engine.Fault{Backend: "awssm", Op: op, Class: classOf(err), Err: err}
-	if name != "" {
-		f.Secret = d.FullName(name)
-	}
+	f := &engine.Fault{Backend: "awssm", Op: op, Secret: secret, Class: classOf(err), Err: err}
 	var api smithy.APIError
 	var half *smithy.DeserializationError
 	switch {

@@ -190,3 +190,24 @@ func ExampleWithAccessTokenSpacing() {
 	// puts: 0
 	// puts: 1
 }
+
+// What a store asks of Secrets Manager, request by request.
+func ExampleWithObserver() {
+	srv := awssmtest.NewServer()
+	defer srv.Close()
+	ctx := context.Background()
+	store, err := awssm.New(srv.Client(), awssm.WithObserver(func(_ context.Context, e oauthstore.Event) {
+		fmt.Printf("%s %s %q\n", e.Operation, e.Secret, e.Code)
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := store.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", RefreshToken: "refresh-1"}); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// GetSecretValue oauthstore/token_alice "ResourceNotFoundException"
+	// GetSecretValue oauthstore/index "ResourceNotFoundException"
+	// CreateSecret oauthstore/index ""
+	// CreateSecret oauthstore/token_alice ""
+}

@@ -2,6 +2,7 @@ package awssm
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
@@ -32,6 +34,7 @@ type config struct {
 	timeout     time.Duration
 	quota       int           // writes of one secret in 24 hours
 	spacing     time.Duration // of access tokens
+	observe     func(context.Context, oauthstore.Event)
 }
 
 // WithPrefix puts prefix and a slash before the name of every secret, so that several stores share one
@@ -125,6 +128,14 @@ func WithVersionQuota(versions int) Option {
 // does not help: no more than about 100 such refreshes fit in a day.
 func WithAccessTokenSpacing(d time.Duration) Option {
 	return func(c *config) { c.spacing = d }
+}
+
+// WithObserver lets observe know of each request to the service, of conflicts with other writers, and of what is done
+// again: see [oauthstore.Event]. It gets the context of the caller's call, or one made from it. It is called by many
+// goroutines at a time and should not block: the call waits for it. See [oauthstore.LogTo], and module otel for
+// OpenTelemetry.
+func WithObserver(observe func(context.Context, oauthstore.Event)) Option {
+	return func(c *config) { c.observe = observe }
 }
 
 // What Secrets Manager allows (API reference, CreateSecret, DeleteSecret, Tag and ReplicaRegionType; user

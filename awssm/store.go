@@ -76,6 +76,11 @@ func New(client Client, opts ...Option) (*Store, error) {
 	d := &driver{client: client, config: c, prefix: c.fullPrefix()}
 	s := &Store{engine: engine.New(d, c.codec, c.timeout)}
 	s.engine.SpaceAccessTokens(c.spacing)
+	if c.observe != nil {
+		o := engine.Observer{Backend: "awssm", Tell: c.observe}
+		d.client = observed{client, o}
+		s.engine.Observe(o)
+	}
 	return s, nil
 }
 

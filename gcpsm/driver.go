@@ -29,7 +29,8 @@ type Client interface {
 
 // driver is Secret Manager as the engine sees it.
 type driver struct {
-	client Client
+	client   Client
+	observer engine.Observer
 	config
 	prefix string // the full one, with its separator
 	parent string // of the secrets
@@ -44,6 +45,10 @@ var (
 
 func newDriver(client Client, c config) *driver {
 	d := &driver{client: client, config: c, prefix: c.fullPrefix(), parent: "projects/" + c.project}
+	if c.observe != nil {
+		d.observer = engine.Observer{Backend: "gcpsm", Tell: c.observe}
+		d.client = observed{client, d.observer}
+	}
 	if c.location != "" {
 		d.parent += "/locations/" + c.location
 	}

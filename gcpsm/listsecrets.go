@@ -15,14 +15,17 @@ import (
 // as they come. A page that fails is tried again by itself: the pages before it are not read twice.
 func (d *driver) List(ctx context.Context, yield func(name string) bool) error {
 	req := &pb.ListSecretsRequest{Parent: d.parent, PageSize: maxPage, Filter: d.filter()}
-	it := d.client.ListSecrets(ctx, req, readRetry)
-	secret, err := it.Next()
+	list := func() *pager[*pb.Secret] {
+		return &pager[*pb.Secret]{Observer: d.observer, op: "ListSecrets", list: d.client.ListSecrets(ctx, req, readRetry)}
+	}
+	secrets := list()
+	secret, err := secrets.next(ctx)
 	if refusedFilter(err) {
 		req.Filter = ""
-		it = d.client.ListSecrets(ctx, req, readRetry)
-		secret, err = it.Next()
+		secrets = list()
+		secret, err = secrets.next(ctx)
 	}
-	for ; err == nil; secret, err = it.Next() {
+	for ; err == nil; secret, err = secrets.next(ctx) {
 		if name := d.nameIn(secret.GetName()); name != "" && !yield(name) {
 			return nil
 		}

@@ -29,9 +29,11 @@ const maxPage = 25_000
 func (d *driver) list(ctx context.Context, name string) ([]listed, error) {
 	const op = "ListSecretVersions"
 	var all []listed
-	it := d.client.ListSecretVersions(ctx, &pb.ListSecretVersionsRequest{Parent: d.resource(name), PageSize: maxPage}, readRetry)
+	req := &pb.ListSecretVersionsRequest{Parent: d.resource(name), PageSize: maxPage}
+	versions := &pager[*pb.SecretVersion]{Observer: d.observer, op: op, secret: d.FullName(name),
+		list: d.client.ListSecretVersions(ctx, req, readRetry)}
 	for {
-		v, err := it.Next()
+		v, err := versions.next(ctx)
 		switch {
 		case errors.Is(err, iterator.Done):
 			slices.SortFunc(all, func(a, b listed) int { return cmp.Compare(a.number, b.number) })

@@ -1,6 +1,7 @@
 package gcpsm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 
+	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
@@ -27,6 +29,7 @@ type config struct {
 	labels    map[string]string
 	keep      int
 	timeout   time.Duration
+	observe   func(context.Context, oauthstore.Event)
 }
 
 // WithPrefix puts prefix and two underscores before the name of every secret, so that several stores
@@ -79,6 +82,14 @@ func WithVersionsKept(n int) Option {
 // does not end sooner. Default 15 seconds, at most 2 minutes: an insert has three between its two writes.
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
+}
+
+// WithObserver lets observe know of each request to the service, of conflicts with other writers, and of what is done
+// again: see [oauthstore.Event]. It gets the context of the caller's call, or one made from it. It is called by many
+// goroutines at a time and should not block: the call waits for it. See [oauthstore.LogTo], and module otel for
+// OpenTelemetry.
+func WithObserver(observe func(context.Context, oauthstore.Event)) Option {
+	return func(c *config) { c.observe = observe }
 }
 
 // What Secret Manager allows (its quotas page and the API reference of the resources).

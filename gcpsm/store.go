@@ -82,7 +82,10 @@ func New(client Client, project string, opts ...Option) (*Store, error) {
 	if err := cmp.Or(c.check(), checkClient(client)); err != nil {
 		return nil, err
 	}
-	return &Store{engine: engine.New(newDriver(client, c), c.codec, c.timeout)}, nil
+	d := newDriver(client, c)
+	s := &Store{engine: engine.New(d, c.codec, c.timeout)}
+	s.engine.Observe(d.observer)
+	return s, nil
 }
 
 // FindToken implements [oauthstore.TokenStore]. By id, or by user name where the store made the id,

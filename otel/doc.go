@@ -1,7 +1,8 @@
 // Package oauthotel shows in OpenTelemetry what stores, token sources and caches of oauthstore do: [Wrap] makes spans
-// and metrics of a store's operations, [TokenSourceObserver] of refreshes, [CacheObserver] counts hits and misses.
+// and metrics of a store's operations, [StoreObserver] of the requests that they cost, [TokenSourceObserver] of refreshes,
+// and [CacheObserver] counts hits and misses.
 //
-//	secrets, err := awssm.New(…)
+//	secrets, err := awssm.New(client, awssm.WithObserver(oauthotel.StoreObserver()))
 //	…
 //	store, err := cache.New(oauthotel.Wrap(secrets), cache.WithObserver(oauthotel.CacheObserver()))
 //	…

@@ -49,6 +49,10 @@ func everything(t *testing.T, more ...oauthotel.Option) *recording {
 			} {
 				observe(ctx, tokensource.Event{Kind: kind, ID: "record-17", Attempt: 1, Duration: time.Second, Err: err})
 			}
+			ask := oauthotel.StoreObserver(r.options(more...)...)
+			for _, kind := range []oauthstore.EventKind{oauthstore.EventRequest, oauthstore.EventConflict, oauthstore.EventRetry} {
+				ask(ctx, oauthstore.Event{Kind: kind, Backend: "awssm", Operation: "GetSecretValue", Secret: "p/token_record-17", Err: err})
+			}
 			caller.End()
 		}
 		observe := oauthotel.CacheObserver(r.options(more...)...)

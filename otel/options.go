@@ -1,7 +1,11 @@
 package oauthotel
 
 import (
+	"context"
+	"time"
+
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
@@ -56,6 +60,13 @@ func newTelemetry(options []Option) telemetry {
 		c.meters = otel.GetMeterProvider()
 	}
 	return telemetry{c.tracers.Tracer(scope), c.meters.Meter(scope), c.ids}
+}
+
+// past makes a span of what has ended now and took d; end ends it.
+func (t telemetry) past(ctx context.Context, name string, kind trace.SpanKind, d time.Duration, attributes []attribute.KeyValue) (span trace.Span, end func()) {
+	now := time.Now()
+	_, span = t.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithTimestamp(now.Add(-d)), trace.WithAttributes(attributes...))
+	return span, func() { span.End(trace.WithTimestamp(now)) }
 }
 
 // counter returns a counter. That it cannot be made is told to OpenTelemetry's error handler, as by any

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -101,11 +100,9 @@ func (r *refreshes) ended(ctx context.Context, e tokensource.Event, result outco
 
 // past makes a span of what has ended now and took e.Duration.
 func (r *refreshes) past(ctx context.Context, name string, kind trace.SpanKind, e tokensource.Event, result outcome, more ...attribute.KeyValue) {
-	end := time.Now()
-	_, span := r.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithTimestamp(end.Add(-e.Duration)),
-		trace.WithAttributes(slices.Concat(more, r.recordID(e.ID))...))
+	span, end := r.telemetry.past(ctx, name, kind, e.Duration, slices.Concat(more, r.recordID(e.ID)))
 	result.mark(span)
-	span.End(trace.WithTimestamp(end))
+	end()
 }
 
 // happened records what took no time: in the span of ctx, or where that has ended beside it.

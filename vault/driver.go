@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/vault/api"
 
@@ -18,7 +19,8 @@ import (
 // driver is KV version 2 as the engine sees it. A revision is a version number; that of a secret
 // without a readable version is the number to check against all the same, 0 for one that never was.
 type driver struct {
-	client *api.Client
+	client   *api.Client
+	observer engine.Observer
 	config
 	prefix string // the full one, with its slash
 
@@ -68,13 +70,15 @@ func (d *driver) Get(ctx context.Context, name string, _ engine.Rev) (engine.Rec
 
 // read returns nil for a path that holds nothing and never did.
 func (d *driver) read(ctx context.Context, name string) (*api.Secret, error) {
-	return d.fetch(ctx, "read", d.path("data", name), name, nil)
+	return d.fetch(ctx, "read", getData, d.path("data", name), name, nil)
 }
 
 // fetch sends a read to an API path. It returns nil for a 404 that gives no reason: the client's own methods do
 // so also where there is no such mount, and for an empty answer.
-func (d *driver) fetch(ctx context.Context, op, path, name string, query map[string][]string) (*api.Secret, error) {
+func (d *driver) fetch(ctx context.Context, op, request, path, name string, query map[string][]string) (*api.Secret, error) {
+	begin := time.Now()
 	resp, err := d.client.Logical().ReadRawWithDataWithContext(ctx, path, query)
+	d.tell(ctx, request, name, begin, err)
 	var answer *api.ResponseError
 	if err != nil && (!errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound || len(answer.Errors) > 0) {
 		if resp != nil {
@@ -116,9 +120,17 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 	return d.write(ctx, name, cas, rec)
 }
 
+// send sends a write to an API path.
+func (d *driver) send(ctx context.Context, request, path, name string, data map[string]any) (*api.Secret, error) {
+	begin := time.Now()
+	secret, err := d.client.Logical().WriteWithContext(ctx, path, data)
+	d.tell(ctx, request, name, begin, err)
+	return secret, err
+}
+
 // write makes the version that follows cas.
 func (d *driver) write(ctx context.Context, name string, cas int, rec engine.Record) (engine.Rev, error) {
-	secret, err := d.client.Logical().WriteWithContext(ctx, d.path("data", name), map[string]any{
+	secret, err := d.send(ctx, putData, d.path("data", name), name, map[string]any{
 		"options": map[string]any{"cas": cas},
 		"data":    engine.Marshal(rec),
 	})
@@ -143,7 +155,7 @@ func (d *driver) describe(ctx context.Context, name string) error {
 	if len(settings) == 0 {
 		return nil
 	}
-	_, err := d.client.Logical().WriteWithContext(ctx, d.path("metadata", name), settings)
+	_, err := d.send(ctx, putMetadata, d.path("metadata", name), name, settings)
 	err = d.fail("write metadata of", name, false, err)
 	if errors.Is(err, oauthstore.ErrAccessDenied) && !d.maxGiven && len(d.metadata) == 0 {
 		return nil
@@ -172,7 +184,7 @@ func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombs
 	for v := max(1, top-maxDestroy+1); v <= top; v++ {
 		versions = append(versions, v)
 	}
-	_, err := d.client.Logical().WriteWithContext(ctx, d.path("destroy", name), map[string]any{"versions": versions})
+	_, err := d.send(ctx, putDestroy, d.path("destroy", name), name, map[string]any{"versions": versions})
 	return d.fail("destroy", name, false, err)
 }
 

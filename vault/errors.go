@@ -43,7 +43,7 @@ func (d *driver) fault(op, secret string, quiet bool, err error) error {
 	var answer *api.ResponseError
 	switch {
 	case errors.As(err, &answer):
-		f.Code = "status " + strconv.Itoa(answer.StatusCode)
+		f.Code = strconv.Itoa(answer.StatusCode)
 		if !quiet {
 			f.Message = strings.Join(answer.Errors, "; ")
 		}

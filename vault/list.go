@@ -17,7 +17,7 @@ func (d *driver) List(ctx context.Context, yield func(name string) bool) error {
 		return err
 	}
 	const op = "list"
-	secret, err := d.fetch(ctx, op, d.path("metadata", ""), "", map[string][]string{"list": {"true"}})
+	secret, err := d.fetch(ctx, op, listMetadata, d.path("metadata", ""), "", map[string][]string{"list": {"true"}})
 	if err != nil || secret == nil {
 		return err
 	}

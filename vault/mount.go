@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // checkMount makes sure, once, that the mount is a KV engine of version 2. In version 1 a write of
@@ -15,7 +16,9 @@ func (d *driver) checkMount(ctx context.Context) error {
 		return nil
 	}
 	const op = "look up mount"
+	begin := time.Now()
 	secret, err := d.client.Logical().ReadWithContext(ctx, "sys/internal/ui/mounts/"+d.mount)
+	d.tell(ctx, getMount, "", begin, err)
 	if err != nil {
 		return d.failMount(op, err)
 	}

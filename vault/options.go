@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"regexp"
@@ -8,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
@@ -23,6 +25,7 @@ type config struct {
 	maxVersions int
 	maxGiven    bool // maxVersions is the caller's wish
 	timeout     time.Duration
+	observe     func(context.Context, oauthstore.Event)
 }
 
 // WithMount sets the path at which the KV version 2 secrets engine is mounted. Default "secret".
@@ -65,6 +68,14 @@ func WithMaxVersions(n int) Option {
 // not end sooner. Default 15 seconds, at most 2 minutes.
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
+}
+
+// WithObserver lets observe know of each request to Vault, of conflicts with other writers, and of what is done again:
+// see [oauthstore.Event]. It gets the context of the caller's call, or one made from it. It is called by many
+// goroutines at a time and should not block: the call waits for it. See [oauthstore.LogTo], and module otel for
+// OpenTelemetry.
+func WithObserver(observe func(context.Context, oauthstore.Event)) Option {
+	return func(c *config) { c.observe = observe }
 }
 
 // What Vault allows (KV version 2 API, create/update metadata; limits and maximums). There is no

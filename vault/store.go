@@ -81,8 +81,10 @@ func New(client *api.Client, opts ...Option) (*Store, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	d := &driver{client: client, config: c, prefix: c.fullPrefix()}
-	return &Store{engine: engine.New(d, c.codec, c.timeout)}, nil
+	d := &driver{client: client, observer: engine.Observer{Backend: "vault", Tell: c.observe}, config: c, prefix: c.fullPrefix()}
+	s := &Store{engine: engine.New(d, c.codec, c.timeout)}
+	s.engine.Observe(d.observer)
+	return s, nil
 }
 
 // FindToken implements [oauthstore.TokenStore]. By id, or by user name where the store made the id,

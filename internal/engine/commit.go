@@ -24,7 +24,7 @@ func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
 	change func(cur state, failure error) (*Record, error)) (after state, try int, err error) {
 	var mine []string // the write ids of this call
 	var failure error
-	p := s.patience()
+	p := s.patience(name)
 	unsure := false
 	defer func() {
 		if err != nil && unsure {
@@ -43,7 +43,7 @@ func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
 			return state{*next, rev}, len(mine) - 1, nil
 		}
 		unsure = unsure || !refused(failure)
-		more := p.take(failure)
+		more := p.take(ctx, failure)
 		if final(failure) {
 			return cur, -1, failure
 		}
@@ -147,31 +147,43 @@ const (
 
 // patience counts the failures of one call.
 type patience struct {
-	window                                 time.Duration // see [Limits]
-	conflicts, failures, throttles, blocks int
-	start                                  time.Time
+	store *Store
+	name  string // of the secret, empty where it is about several
+
+	tries, conflicts, failures, throttles, blocks int
+	start                                         time.Time
 }
 
-func (s *Store) patience() patience { return patience{window: s.driver.Limits().Window} }
+func (s *Store) patience(name string) patience { return patience{store: s, name: name} }
 
 // giveUp, as the answer of take, is no more tries.
 const giveUp time.Duration = -1
 
 // take counts a failure and returns how long to wait at most before the next try.
-func (p *patience) take(err error) time.Duration {
+func (p *patience) take(ctx context.Context, err error) time.Duration {
+	pause := p.count(err)
+	if pause != giveUp && !final(err) {
+		p.tries++
+		p.store.retry(ctx, p.name, p.tries, pause, err)
+	}
+	return pause
+}
+
+func (p *patience) count(err error) time.Duration {
 	if p.start.IsZero() {
 		p.start = time.Now()
 	}
+	window := p.store.driver.Limits().Window
 	switch {
 	case errors.Is(err, ErrBlocked):
 		p.blocks++
 		return next(elapsed(p.start) < maxBlocked, failurePause, p.blocks)
-	case errors.Is(err, oauthstore.ErrThrottled) && p.window > 0:
+	case errors.Is(err, oauthstore.ErrThrottled) && window > 0:
 		p.throttles++
 		if p.throttles > maxThrottles {
 			return giveUp
 		}
-		return p.window << min(p.throttles, 2)
+		return window << min(p.throttles, 2)
 	case errors.Is(err, ErrConflict):
 		p.conflicts++
 		return next(p.conflicts < maxConflicts, conflictPause, p.conflicts)

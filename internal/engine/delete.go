@@ -97,7 +97,7 @@ func (s *Store) destroy(ctx context.Context, id string) (gone, error) {
 // A tombstone of another delete means that it stopped half-way, or is at it; this one puts its own on top, so
 // that the other cannot take its own back any more.
 func (s *Store) destroyState(ctx context.Context, name string, cur state) (claims []string, err error) {
-	p := s.patience()
+	p := s.patience(name)
 	mine, missed := "", false
 	for {
 		if !strings.HasPrefix(name, pagePrefix) {
@@ -117,7 +117,7 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (claim
 		if failure == nil || final(failure) {
 			return claims, failure
 		}
-		pause := p.take(failure)
+		pause := p.take(ctx, failure)
 		if err := wait(ctx, pause); err != nil {
 			return claims, err
 		}

@@ -52,7 +52,7 @@ type saveMode struct {
 // save starts over as long as others keep changing what the token points at, and a few times where the service
 // fails.
 func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, how saveMode) error {
-	for p := s.patience(); ; {
+	for p := s.patience(""); ; {
 		stored, err := s.saveOnce(ctx, token, how)
 		if err == nil {
 			*token = *stored
@@ -65,7 +65,7 @@ func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, how save
 		if !errors.As(err, &failed) {
 			failed.failure = ErrConflict
 		}
-		pause := p.take(failed.failure)
+		pause := p.take(ctx, failed.failure)
 		switch {
 		case pause == giveUp && errors.Is(failed.failure, ErrConflict):
 			return fmt.Errorf("%w: gave up: other writers kept changing what the token points at", oauthstore.ErrUnavailable)

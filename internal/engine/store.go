@@ -22,14 +22,15 @@ const (
 
 // A Store implements oauthstore.TokenStore, and the abilities beside it, over a driver.
 type Store struct {
-	driver  Driver
-	codec   codec.Codec
-	timeout time.Duration
-	spacing time.Duration // see SpaceAccessTokens
-	locks   locks
-	index   tree
-	queues  queues
-	leases  leases
+	driver   Driver
+	codec    codec.Codec
+	timeout  time.Duration
+	spacing  time.Duration // see SpaceAccessTokens
+	locks    locks
+	index    tree
+	queues   queues
+	leases   leases
+	observer Observer
 }
 
 // New returns a store. It does no I/O.
@@ -82,14 +83,14 @@ func (s *Store) put(ctx context.Context, name string, base Rev, rec Record, tidy
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	rev, err := s.driver.Put(bounded, name, base, rec, tidy)
-	return rev, s.failure(ctx, bounded, err)
+	return rev, s.told(ctx, name, s.failure(ctx, bounded, err))
 }
 
 // remove is the driver's Delete, bounded in time.
 func (s *Store) remove(ctx context.Context, name string, base Rev, tombstone Record) error {
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.failure(ctx, bounded, s.driver.Delete(bounded, name, base, tombstone))
+	return s.told(ctx, name, s.failure(ctx, bounded, s.driver.Delete(bounded, name, base, tombstone)))
 }
 
 // failure adds to err what the service's client may not say: that the caller's context has ended, or

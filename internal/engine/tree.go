@@ -132,7 +132,7 @@ const (
 func (s *Store) leafFor(ctx context.Context, k key, how freshness) (*leaf, error) {
 	l, err := s.walk(ctx, k, how)
 	missing := l.name
-	for p := s.patience(); errors.Is(err, errMoved); {
+	for p := s.patience(""); errors.Is(err, errMoved); {
 		// What was remembered of the way is old, or the index has changed while it was read, or the service
 		// lags behind.
 		pause := time.Duration(0)
@@ -140,7 +140,7 @@ func (s *Store) leafFor(ctx context.Context, k key, how freshness) (*leaf, error
 			how = anew
 		} else {
 			how = min(max(how, anew)+1, newest)
-			pause = p.take(ErrConflict)
+			pause = p.take(ctx, ErrConflict)
 		}
 		switch {
 		case pause == giveUp && missing != "":

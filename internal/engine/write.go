@@ -36,7 +36,7 @@ type written struct {
 // writeBatch gives each change its outcome.
 func (s *Store) writeBatch(ctx context.Context, batch []*change) (done []*written) {
 	how := recent
-	for p := s.patience(); ; how = fresh {
+	for p := s.patience(""); ; how = fresh {
 		var mu sync.Mutex
 		moved := false
 		_ = inParallel(ctx, s.driver.Limits().Parallel, s.byLeaf(ctx, unsettledOf(batch), how), func(ctx context.Context, g *group) error {
@@ -59,7 +59,7 @@ func (s *Store) writeBatch(ctx context.Context, batch []*change) (done []*writte
 		}
 		pause := time.Duration(0)
 		if moved {
-			pause = p.take(ErrConflict)
+			pause = p.take(ctx, ErrConflict)
 		}
 		err := ctx.Err()
 		if err == nil && pause == giveUp {

@@ -1,0 +1,21 @@
+package awssm
+
+import (
+	"context"
+	"testing"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
+)
+
+func (b backend) Observe(t *testing.T, observe func(context.Context, oauthstore.Event)) enginetest.RepairableStore {
+	s, err := New(b.client(), WithObserver(observe))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestObserver(t *testing.T) {
+	enginetest.RunObserver(t, "awssm", "PutSecretValue", func(t *testing.T) enginetest.Observed { return newBackend(t) })
+}
