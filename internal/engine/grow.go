@@ -321,7 +321,12 @@ func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bo
 			return nil, errMoved
 		}
 		n.retired = s.index.unburied(n.retired)
-		return s.encodeNode(at.name, cur.rec, n)
+		next, err := s.encodeNode(at.name, cur.rec, n)
+		if err == nil && size(next) > s.room() && len(n.retired) > 0 {
+			n.retired = nil // a repair finds them
+			next, err = s.encodeNode(at.name, cur.rec, n)
+		}
+		return next, err
 	})
 	if err != nil {
 		s.index.forget(at.name) // whatever it is

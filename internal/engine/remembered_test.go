@@ -97,3 +97,30 @@ func TestClaim_seesTheUsersEntriesInOtherPages(t *testing.T) {
 		m.wantConsistent(t)
 	})
 }
+
+// The names of retired pages are a help only: they must not be what makes an inner node too large to be written.
+func TestTree_aNodeThatIsNearlyFullNamesNoRetiredPages(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Page = 2000
+		full := &node{pages: []pointer{{"", newPageName()}}}
+		for i := range 35 {
+			full.pages = append(full.pages, pointer{key(fmt.Sprintf("%06d", i)), newPageName()})
+		}
+		m.putNode(t, indexName, full)
+		s := m.store()
+		var gone []string
+		for range 20 {
+			gone = append(gone, newPageName())
+		}
+		next := newPageName()
+		err := s.relink(t.Context(), place{indexName, everywhere}, []string{full.pages[0].Name}, []pointer{{Name: next}}, gone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root := m.show(t, indexName)
+		if bytes := size(&root.rec); bytes > 2000 || root.node.pages[0].Name != next {
+			t.Errorf("got a root of %d bytes that begins with the page %s, want at most 2000 and %s", bytes, root.node.pages[0].Name, next)
+		}
+	})
+}
