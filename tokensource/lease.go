@@ -12,15 +12,26 @@ import (
 // A watch sees a lease that another process has, and for how long it has not changed, by our own clock.
 type watch struct {
 	lease *oauthstore.Lease
-	since time.Time
+	begun time.Time // when its holder was first seen
+	since time.Time // when it was first seen as it is
 }
 
-// see takes a look at the lease and returns how long it may still take until it has ended.
-func (w *watch) see(l *oauthstore.Lease) time.Duration {
-	if w.lease == nil || l.Holder != w.lease.Holder || !l.Until.Equal(w.lease.Until) {
-		*w = watch{l, time.Now()}
+// see takes a look at the lease and returns how long to wait until the next, but not for longer than the lease runs. So
+// that callers without a token get a new one soon after it is there, the pauses are a part of the wait so far; who has
+// a token is in no hurry.
+func (w *watch) see(l *oauthstore.Lease, hurry bool) time.Duration {
+	now := time.Now()
+	switch {
+	case w.lease == nil || l.Holder != w.lease.Holder:
+		*w = watch{l, now, now}
+	case !l.Until.Equal(w.lease.Until):
+		w.lease, w.since = l, now
 	}
-	return max(l.For-time.Since(w.since), time.Millisecond)
+	d := 2 * time.Second
+	if hurry {
+		d = min(max(now.Sub(w.begun)/3, 100*time.Millisecond), time.Second)
+	}
+	return max(min(d/2+part(d/2), l.For-now.Sub(w.since)), time.Millisecond)
 }
 
 // ended is the lease if that has ended, else nil.

@@ -129,7 +129,7 @@ func (r *refresh) leased(ctx context.Context, leaser oauthstore.TokenLeaser) (*o
 		case r.foreground && r.good:
 			return nil, errBusy // the caller has a token, and may be frozen
 		default:
-			d := min(pause(waits, 100*time.Millisecond, time.Second), w.see(l))
+			d := w.see(l, !r.good || !r.valid(r.token))
 			r.waited = true
 			r.observe(ctx, Event{Kind: LeaseWaited, ID: r.id, Attempt: waits, Duration: d})
 			waits++

@@ -98,7 +98,7 @@ func (r *Report) Check(t testing.TB, exact bool) {
 	if most := r.Expiries() + r.Holders; r.Refreshes > most {
 		t.Errorf("got %d refreshes, want at most %d", r.Refreshes, most)
 	}
-	pauses := 2*time.Second + 2*r.Fleet.Lag // of those who wait
+	pauses := 200*time.Millisecond + 2*r.Fleet.Lag // of those who wait
 	if most := 2*r.Fleet.Latency + r.Fleet.Lease + pauses; r.Longest > most {
 		t.Errorf("an instance was without a token for %v, want at most %v", r.Longest, most)
 	}
