@@ -86,6 +86,89 @@ func unfenced(b *broken) func(ctx context.Context, l *lease, t *token) error {
 	}
 }
 
+// releaseAnyones gives the lease back, whoever has it.
+func (b *broken) releaseAnyones(ctx context.Context, l *lease) error {
+	now, err := b.Store.LeaseToken(ctx, leaseRequest{ID: l.Token.ID, For: time.Minute})
+	if err != nil {
+		return nil
+	}
+	now.Held = true
+	return b.Store.ReleaseLease(ctx, now)
+}
+
+// has reports whether l is the lease on its record now.
+func (b *broken) has(ctx context.Context, l *lease) bool {
+	now, err := b.Store.LeaseToken(ctx, leaseRequest{ID: l.Token.ID, For: time.Minute})
+	if err == nil && now.Held {
+		_ = b.Store.ReleaseLease(ctx, now)
+		return false
+	}
+	return err == nil && l.Held && now.Holder == l.Holder && now.Until.Equal(l.Until)
+}
+
+// read returns the token that was leased as it is now, or an error where its record was deleted, even if another has
+// its id by now.
+func (b *broken) read(ctx context.Context, l *lease) (*token, error) {
+	now := *l.Token
+	err := b.Store.UpdateToken(ctx, &now) // which has nothing to change
+	return &now, err
+}
+
+// checkThen looks whether the holder may save, and lets save do it a moment later.
+func (b *broken) checkThen(save func(ctx context.Context, l *lease, t *token) error) {
+	b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
+		if l.Validate(t) == nil {
+			now, err := b.read(ctx, l)
+			if err == nil && b.has(ctx, l) && now.RefreshToken == l.Token.RefreshToken {
+				pause()
+				return save(ctx, l, t)
+			}
+		}
+		return b.Store.SaveLeased(ctx, l, t)
+	}
+}
+
+// resurrecting saves under a lease, and also what is deleted by then.
+func resurrecting(b *broken) func(ctx context.Context, l *lease, t *token) error {
+	save := unfenced(b)
+	return func(ctx context.Context, l *lease, t *token) error {
+		err := save(ctx, l, t)
+		if errors.Is(err, oauthstore.ErrTokenNotFound) {
+			return b.Store.SaveToken(ctx, t)
+		}
+		return err
+	}
+}
+
+// writeBack writes the record, as it was before do, once more after it.
+func (b *broken) writeBack(ctx context.Context, id string, do func() error) error {
+	before, _ := b.Store.FindTokenByID(ctx, id)
+	err := do()
+	if err == nil && before != nil {
+		pause()
+		return b.Store.SaveToken(ctx, literal(before))
+	}
+	return err
+}
+
+// takeLate looks whether the lease still is the one to take over, and takes what is there a moment later.
+func takeLate(b *broken) {
+	b.lease = func(ctx context.Context, r leaseRequest) (*lease, error) {
+		seen := r.TakeOver
+		r.TakeOver = nil
+		l, err := b.Store.LeaseToken(ctx, r)
+		if err != nil || l.Held || seen == nil || l.Holder != seen.Holder || !l.Until.Equal(seen.Until) {
+			return l, err
+		}
+		pause()
+		if l, err = b.Store.LeaseToken(ctx, r); err != nil || l.Held {
+			return l, err
+		}
+		r.TakeOver = l
+		return b.Store.LeaseToken(ctx, r)
+	}
+}
+
 var leaseFaults = []fault{
 	{"gives everyone the lease", "Lease/one at a time has the lease, and all see the token", func(b *broken) {
 		b.answer(func(l *lease) { l.Held = true })
@@ -167,14 +250,7 @@ var leaseFaults = []fault{
 		}
 	}},
 	{"gives back the lease of another", "Lease/who has lost the lease cannot renew it, or take the other's away", func(b *broken) {
-		b.release = func(ctx context.Context, l *lease) error {
-			now, err := b.Store.LeaseToken(ctx, leaseRequest{ID: l.Token.ID, For: time.Minute})
-			if err != nil {
-				return nil
-			}
-			now.Held = true
-			return b.Store.ReleaseLease(ctx, now)
-		}
+		b.release = b.releaseAnyones
 	}},
 	{"lets those save who never had the lease", "Lease/who never had the lease cannot do anything with it", func(b *broken) {
 		b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
@@ -221,6 +297,77 @@ var leaseFaults = []fault{
 		}
 	}},
 	{"gives a lease in two steps", "Lease/of many who ask at once one gets the lease", func(b *broken) { b.lease = lookThenTake(b) }},
+	{"takes over in two steps", "Lease/of many who take a lease over at once one gets it", takeLate},
+	{"looks who has the lease, and then saves", "Lease/a save by the holder comes before a take-over or is lost", func(b *broken) {
+		b.checkThen(unfenced(b))
+	}},
+	{"saves a refresh token in two steps", "Lease/a refresh token that comes during a take-over replaces none that its saver has not seen", func(b *broken) {
+		b.checkThen(unfenced(b))
+	}},
+	{"looks who has the lease, and then renews it", "Lease/a lease that is renewed while another takes it over has one holder", func(b *broken) {
+		b.renew = func(ctx context.Context, l *lease) error {
+			if !b.has(ctx, l) {
+				return b.Store.RenewLease(ctx, l)
+			}
+			pause()
+			err := b.Store.RenewLease(ctx, l)
+			if errors.Is(err, oauthstore.ErrLeaseLost) {
+				l.Until = time.Now().Add(l.For)
+				return nil
+			}
+			return err
+		}
+	}},
+	{"takes over, in two steps, what is renewed", "Lease/a lease that is renewed while another takes it over has one holder", takeLate},
+	{"looks who has the lease, and then gives it back", "Lease/a lease that is given back while another takes it over is the other's", func(b *broken) {
+		b.release = func(ctx context.Context, l *lease) error {
+			if !b.has(ctx, l) {
+				return b.Store.ReleaseLease(ctx, l)
+			}
+			pause()
+			return b.releaseAnyones(ctx, l)
+		}
+	}},
+	{"looks for the record, and then saves it", "Lease/a token that is deleted while its lease is used stays deleted", func(b *broken) {
+		b.checkThen(resurrecting(b))
+	}},
+	{"looks whether the record is the leased one, and then saves it", "Lease/a token that takes the place of one deleted while its lease is used stays as it is", func(b *broken) {
+		b.checkThen(resurrecting(b))
+	}},
+	{"writes all of the record to renew a lease", "Lease/a token that is deleted while its lease is used stays deleted", func(b *broken) {
+		b.renew = func(ctx context.Context, l *lease) error {
+			return b.writeBack(ctx, l.Token.ID, func() error { return b.Store.RenewLease(ctx, l) })
+		}
+	}},
+	{"writes all of the record to give a lease back", "Lease/a token that is deleted while its lease is used stays deleted", func(b *broken) {
+		b.release = func(ctx context.Context, l *lease) error {
+			return b.writeBack(ctx, l.Token.ID, func() error { return b.Store.ReleaseLease(ctx, l) })
+		}
+	}},
+	{"writes all of the record to give out a lease", "Lease/a save by another while the lease is used loses nothing, nor does the lease", func(b *broken) {
+		b.lease = func(ctx context.Context, r leaseRequest) (l *lease, err error) {
+			err = b.writeBack(ctx, r.ID, func() (err error) {
+				l, err = b.Store.LeaseToken(ctx, r)
+				return err
+			})
+			return l, err
+		}
+	}},
+	{"merges under a lease, and then writes", "Lease/a save by another while the lease is used loses nothing, nor does the lease", func(b *broken) {
+		b.saveLeased = func(ctx context.Context, l *lease, t *token) error {
+			now, err := b.read(ctx, l)
+			if err != nil || l.Validate(t) != nil {
+				return b.Store.SaveLeased(ctx, l, t)
+			}
+			merged, _ := (&oauthstore.Record{Token: *now}).Merge(t)
+			pause()
+			whole := literal(&merged.Token)
+			if err = b.Store.SaveLeased(ctx, l, whole); err == nil {
+				*t = *whole
+			}
+			return err
+		}
+	}},
 	{"lets two refresh at once", "Lease/what many refresh at once is refreshed once", func(b *broken) { b.lease = lookThenTake(b) }},
 }
 

@@ -34,6 +34,14 @@ var leaseChecks = []check{
 	{"a token that took the place of a deleted one stays as it is", leasing(leaseReplaced)},
 	{"an ended context ends every method", leasing(leaseEnded)},
 	{"of many who ask at once one gets the lease", leasing(leaseConcurrent)},
+	{"of many who take a lease over at once one gets it", leasing(leaseTakeOverConcurrent)},
+	{"a save by the holder comes before a take-over or is lost", meeting(16, takenAtSave(refreshed))},
+	{"a refresh token that comes during a take-over replaces none that its saver has not seen", meeting(16, takenAtSave(rotated))},
+	{"a lease that is renewed while another takes it over has one holder", meeting(16, takenAtRenewal)},
+	{"a lease that is given back while another takes it over is the other's", meeting(16, takenAtRelease)},
+	{"a token that is deleted while its lease is used stays deleted", meeting(16, deletedAtUse)},
+	{"a token that takes the place of one deleted while its lease is used stays as it is", meeting(8, replacedAtUse)},
+	{"a save by another while the lease is used loses nothing, nor does the lease", meeting(16, savedAtUse)},
 	{"what many refresh at once is refreshed once", leasing(leaseFleet)},
 }
 
@@ -121,7 +129,7 @@ func (t *subject) saveLeased(l *oauthstore.Lease, token *oauthstore.OAuthToken) 
 // wantLeased demands that l still is the lease on its token.
 func (t *subject) wantLeased(l *oauthstore.Lease) {
 	t.Helper()
-	if got := t.lease(l.Token.ID); got.Held || got.Holder != l.Holder {
+	if got := t.lease(l.Token.ID); got.Held || got.Holder != l.Holder || !got.Until.Equal(l.Until) {
 		t.Errorf("LeaseToken(%q): got %v, want that of %v still", l.Token.ID, got, l)
 	}
 }
@@ -442,25 +450,39 @@ func leaseEnded(t *subject) {
 func leaseConcurrent(t *subject) {
 	token := t.save(full("user"))
 	for range 4 {
-		var held atomic.Pointer[oauthstore.Lease]
-		t.together(8, func(int) error {
-			return patiently(func() error {
-				l, err := t.leaser.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: token.ID, For: time.Minute})
-				if err == nil && l.Held && !held.CompareAndSwap(nil, l) {
-					return fmt.Errorf("the lease is held twice: %v and %v", l, held.Load())
-				}
-				return err
-			})
-		})
-		l := held.Load()
-		if l == nil {
-			t.Fatalf("LeaseToken, by many at once: nobody has got it")
-		}
-		t.wantLeased(l)
+		l := t.leaseTogether(oauthstore.LeaseRequest{ID: token.ID, For: time.Minute})
 		if err := t.leaser.ReleaseLease(t.Context(), l); err != nil {
 			t.Fatalf("ReleaseLease: %v", err)
 		}
 	}
+}
+
+func leaseTakeOverConcurrent(t *subject) {
+	l := t.held(t.save(full("user")).ID)
+	for range 4 {
+		l = t.leaseTogether(oauthstore.LeaseRequest{ID: l.Token.ID, For: time.Minute, TakeOver: l})
+	}
+}
+
+// leaseTogether lets many ask at once, of whom one must get the lease, and returns it.
+func (t *subject) leaseTogether(request oauthstore.LeaseRequest) *oauthstore.Lease {
+	t.Helper()
+	var held atomic.Pointer[oauthstore.Lease]
+	t.together(8, func(int) error {
+		return patiently(func() error {
+			l, err := t.leaser.LeaseToken(t.Context(), request)
+			if err == nil && l.Held && !held.CompareAndSwap(nil, l) {
+				return fmt.Errorf("the lease is held twice: %v and %v", l, held.Load())
+			}
+			return err
+		})
+	})
+	l := held.Load()
+	if l == nil {
+		t.Fatalf("LeaseToken, by many at once: nobody has got it")
+	}
+	t.wantLeased(l)
+	return l
 }
 
 // A provider's refresh token is used once only, however many want a new access token.
