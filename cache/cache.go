@@ -6,17 +6,19 @@
 //   - A find by id or by user name (and client id) that hits costs no request, and no allocation but the copy that it
 //     returns. The copy is what the wrapped store returned, what it remembers for a later save included: a stale one
 //     does not undo what others have saved.
-//   - Writes through the Store are seen by every find that begins after they have returned. A write that fails, of
-//     which nobody knows whether it has taken effect, makes the Store forget what it may have changed.
+//   - Writes through the Store are seen by every find that begins after they have returned, Repair among them. A write
+//     that fails, of which nobody knows whether it has taken effect, makes the Store forget what it may have changed;
+//     by user name, what it knows under that name.
 //   - An access token that has expired, or does within [oauthstore.DefaultLeeway], is read again before it is
 //     returned: another process may have refreshed it. One that had expired already when it was read is not read
 //     more often than [WithNegativeTTL] says.
 //   - Finds of one token that miss at the same time share one request. Who gives up does so alone.
 //
 // What it does not: writes of other processes, or past the Store, are not seen for as long as [WithTTL] says, and of
-// a token that was not found for as long as WithNegativeTTL says. Who must know what is stored now asks the wrapped
-// store, or takes a lease: [Store.LeaseToken] always reads. All other finds, by access, grant or refresh token or
-// with fields of the caller's own, and GetTokens, go to the wrapped store and are not kept.
+// a token that was not found for as long as WithNegativeTTL says. Who must know what is stored now takes a lease,
+// [Store.LeaseToken] always reads, or finds with a context that is [oauthstore.Uncached], as token sources do before they
+// use a refresh token. All other finds, by access, grant or refresh token or with fields of the caller's own, and
+// GetTokens, go to the wrapped store and are not kept.
 //
 // Tokens are in the process's memory, as every token in use is. They stay there until they are read anew, pushed out
 // by others, or the Store is closed.
@@ -91,20 +93,25 @@ func New(store oauthstore.TokenStore, options ...Option) (*Store, error) {
 }
 
 // FindToken implements [oauthstore.TokenStore]. It can hit where token has only an id, or only a user name with or
-// without client id.
+// without client id, unless ctx is [oauthstore.Uncached].
 func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
-	if k, ok := keyOf(token); ok {
+	if k, ok := keyOf(token); ok && !oauthstore.IsUncached(ctx) {
 		return s.find(ctx, k)
 	}
 	return s.store.FindToken(ctx, token)
 }
 
-// FindTokenByID implements [oauthstore.TokenStore].
+// FindTokenByID implements [oauthstore.TokenStore]. Where ctx is [oauthstore.Uncached] it asks the wrapped store; finds
+// that begin later know the token that it has read.
 func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuthToken, error) {
-	if oauthstore.CheckID(id) != nil {
+	switch {
+	case oauthstore.CheckID(id) != nil:
 		return s.store.FindTokenByID(ctx, id)
+	case oauthstore.IsUncached(ctx):
+		return s.readAnew(id, func() (*oauthstore.OAuthToken, error) { return s.store.FindTokenByID(ctx, id) })
+	default:
+		return s.find(ctx, key{id: id})
 	}
-	return s.find(ctx, key{id: id})
 }
 
 // GetTokens implements [oauthstore.TokenStore]. It always asks the wrapped store.
@@ -117,11 +124,15 @@ func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, er
 	return oauthstore.AllTokens(ctx, s.store)
 }
 
-// Repair implements [oauthstore.Repairer] with the wrapped store.
+// Repair implements [oauthstore.Repairer] with the wrapped store. Afterwards user names may lead to tokens that they did
+// not lead to before, so the Store forgets all; but for a dry run.
 func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
 	r, ok := s.store.(oauthstore.Repairer)
 	if !ok {
 		return &oauthstore.RepairReport{}, unsupported("Repair")
+	}
+	if !opts.DryRun {
+		defer s.changedAll(s.start())
 	}
 	return r.Repair(ctx, opts)
 }

@@ -69,10 +69,10 @@ type record struct {
 }
 
 // A lead says under which id the token of a user name and client id was found. It holds for as long as the token that
-// is remembered there has them: see leads.
+// is remembered there has them, see leads, and the client id of its own that made it the best match.
 type lead struct {
 	stamp
-	id string
+	id, client string
 }
 
 // An absence says that no token was found.
@@ -137,7 +137,7 @@ func (s *Store) held(k key) (*lead, *record) {
 		return nil, nil
 	}
 	r := s.entries.tokens.get(l.id)
-	if r == nil || !leads(k, r.token) {
+	if r == nil || !leads(k, r.token) || r.token.ClientID != l.client {
 		return nil, nil
 	}
 	return l, r
@@ -199,7 +199,7 @@ func (s *Store) learnToken(c *call, k key, found *oauthstore.OAuthToken) {
 		s.putToken(token, st)
 	}
 	if k.user != "" && !c.users[k.user] && s.supersedes(c, k) {
-		s.putLead(k, token.ID, st)
+		s.putLead(k, token, st)
 	}
 }
 
@@ -237,9 +237,9 @@ func (s *Store) putToken(token *oauthstore.OAuthToken, st stamp) {
 	s.entries.tokens.put(token.ID, &record{st, token, token.Expired(oauthstore.DefaultLeeway)})
 }
 
-func (s *Store) putLead(k key, id string, st stamp) {
+func (s *Store) putLead(k key, token *oauthstore.OAuthToken, st stamp) {
 	s.entries.noUsers.drop(k)
-	s.entries.users.put(k, &lead{st, id})
+	s.entries.users.put(k, &lead{st, token.ID, token.ClientID})
 }
 
 // stored returns the token as it is stored, of one that a store returned to somebody who asked for client (empty where

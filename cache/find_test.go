@@ -413,6 +413,32 @@ func TestRepair_isTheWrappedStores(t *testing.T) {
 	require.Same(t, want, report)
 }
 
+// A repair lists tokens that the store did not find by their user names, or found by others.
+func TestRepair_isSeenAtOnce(t *testing.T) {
+	r := listing{newBackend()}
+	s := newCache(t, r, steady()...)
+	r.put(t, token("1", "alice", "", "worse"))
+	require.Equal(t, "worse", access(t, s, asUser("alice", "web")))
+	require.Empty(t, access(t, s, asUser("bob", "")))
+	for _, dry := range []bool{true, false} {
+		_, err := s.Repair(t.Context(), oauthstore.RepairOptions{DryRun: dry})
+		require.NoError(t, err)
+		require.Equal(t, !dry, access(t, s, asUser("alice", "web")) == "better")
+		require.Equal(t, !dry, access(t, s, asUser("bob", "")) == "bob's")
+	}
+}
+
+// listing finds two tokens more once it is repaired.
+type listing struct{ *backend }
+
+func (l listing) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
+	if opts.DryRun {
+		return &oauthstore.RepairReport{}, nil
+	}
+	better, bobs := token("2", "alice", "web", "better"), token("3", "bob", "", "bob's")
+	return &oauthstore.RepairReport{}, errors.Join(l.Store.SaveToken(ctx, &better), l.Store.SaveToken(ctx, &bobs))
+}
+
 type repairing struct {
 	*memory.Store
 	report *oauthstore.RepairReport
@@ -420,4 +446,27 @@ type repairing struct {
 
 func (r repairing) Repair(context.Context, oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
 	return r.report, nil
+}
+
+func TestFind_uncachedAsksTheStore(t *testing.T) {
+	b := newBackend()
+	b.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, b, steady()...)
+	require.Equal(t, "first", access(t, s, asUser("alice", "")))
+	b.put(t, oauthstore.OAuthToken{ID: "1", AccessToken: "second"}) // another process
+
+	uncached := oauthstore.Uncached(t.Context())
+	require.Equal(t, "first", access(t, s, asUser("alice", "")))
+	found, err := s.FindToken(uncached, asUser("alice", ""))
+	require.NoError(t, err)
+	require.Equal(t, "second", found.AccessToken)
+	found, err = s.FindTokenByID(uncached, "1")
+	require.NoError(t, err)
+	require.Equal(t, "second", found.AccessToken)
+	require.Equal(t, "second", accessByID(t, s, "1"), "what was read is known from then on")
+
+	require.NoError(t, b.Store.DeleteToken(t.Context(), "1")) // another process
+	_, err = s.FindTokenByID(uncached, "1")
+	require.ErrorIs(t, err, oauthstore.ErrTokenNotFound)
+	require.Empty(t, accessByID(t, s, "1"))
 }

@@ -6,15 +6,15 @@ import (
 	"github.com/oauthstore/oauthstore"
 )
 
-// LeaseToken implements [oauthstore.TokenLeaser] with the wrapped store. It always asks that; finds then know the token
-// that it has read.
+// LeaseToken implements [oauthstore.TokenLeaser] with the wrapped store. It always asks that; finds that begin later know
+// the token that it has read, or ask themselves.
 func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest) (*oauthstore.Lease, error) {
 	l, ok := s.store.(oauthstore.TokenLeaser)
 	if !ok {
 		return nil, unsupported("LeaseToken")
 	}
 	c, a := s.start(), answer{err: errNoAnswer}
-	defer func() { s.leased(c, request.ID, a) }()
+	defer func() { s.learnAnew(c, request.ID, a) }()
 	lease, err := l.LeaseToken(ctx, request)
 	switch {
 	case err != nil:
@@ -23,15 +23,6 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 		a = answer{token: lease.Token}
 	}
 	return lease, err
-}
-
-func (s *Store) leased(c *call, id string, a answer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.calls, c)
-	s.seq++
-	c.seq = s.seq // it has written after it has read: finds that began before do not know better
-	s.learn(c, key{id: id}, a)
 }
 
 // RenewLease implements [oauthstore.TokenLeaser] with the wrapped store.

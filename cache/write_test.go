@@ -166,6 +166,23 @@ func TestWrite_thatFailedIsForgotten(t *testing.T) {
 	}
 }
 
+// Another process has replaced what the token is found by. What is remembered does not show that the write was to it.
+func TestWrite_thatFailedIsForgottenWhicheverTokenItFound(t *testing.T) {
+	for name, write := range map[string]oauthstore.OAuthToken{
+		"by access token":  {AccessToken: "second", Scope: "all"},
+		"by refresh token": {RefreshToken: "rotated", ClientID: "web", ClientSecret: "s", Scope: "all"},
+	} {
+		b := newBackend()
+		b.put(t, token("1", "alice", "web", "first"))
+		s := newCache(t, b, steady()...)
+		agree(t, s, b, "at first")
+		b.put(t, oauthstore.OAuthToken{ID: "1", AccessToken: "second", RefreshToken: "rotated"}) // another process
+		b.on(nil, failing("SaveToken"))
+		require.ErrorIs(t, s.SaveToken(t.Context(), &write), errOutage, name)
+		agree(t, s, b, name)
+	}
+}
+
 // agree demands that the cache finds the very same as the store behind it.
 func agree(t testing.TB, s *Store, b *backend, when string) {
 	t.Helper()
@@ -429,6 +446,29 @@ func TestWrite_doesNotReplaceWhatWasReadMeanwhile(t *testing.T) {
 	require.Equal(t, "third", accessByID(t, s, "1"))
 }
 
+// The record was the best match for the user name alone while it had no client id. A read has seen the one that it gets
+// before the write has returned: that it has not changed since then does not mean that the write has changed nothing.
+func TestWrite_thatAReadHasSeenBeforeItReturnsIsSeen(t *testing.T) {
+	b, read, write := newBackend(), newGate(), newGate()
+	b.put(t, token("1", "alice", "mobile", "of mobile"))
+	b.put(t, token("2", "alice", "", "of none"))
+	s := newCache(t, b, steady()...)
+	require.Equal(t, "of none", access(t, s, asUser("alice", "")))
+
+	b.on(read.hold("Find"), write.hold("SaveToken"))
+	found, saved := make(chan error, 1), make(chan error, 1)
+	go func() { found <- second(s.FindToken(context.Background(), asUser("alice", "web"))) }()
+	<-read.arrived
+	go func() { saved <- s.SaveToken(context.Background(), &oauthstore.OAuthToken{ID: "2", ClientID: "web"}) }()
+	<-write.arrived
+	close(read.open)
+	require.NoError(t, <-found)
+	close(write.open)
+	require.NoError(t, <-saved)
+	b.on(nil, nil)
+	agree(t, s, b, "after the write")
+}
+
 // A leaser is a backend that gives out leases to whoever asks.
 type leaser struct {
 	*backend
@@ -495,6 +535,61 @@ func TestLease_isTheWrappedStoresAndRefreshesTheCache(t *testing.T) {
 	require.NoError(t, s.ReleaseLease(t.Context(), lease))
 	require.Empty(t, lease.Holder)
 	require.Equal(t, 1, l.count(), "finds of the store")
+}
+
+// A find has read, after the lease has and before it is given, what another process has written in between.
+func TestLease_doesNotReplaceWhatWasReadMeanwhile(t *testing.T) {
+	for name, another := range map[string]func(l *leaser){
+		"a refresh": func(l *leaser) { l.put(t, oauthstore.OAuthToken{ID: "1", AccessToken: "second"}) },
+		"a logout":  func(l *leaser) { require.NoError(t, l.Store.DeleteToken(t.Context(), "1")) },
+	} {
+		l, g := &leaser{backend: newBackend()}, newGate()
+		l.put(t, token("1", "alice", "", "first"))
+		s := newCache(t, l, steady()...)
+		l.on(nil, g.hold("LeaseToken"))
+		leased := make(chan error, 1)
+		go func() {
+			_, err := s.LeaseToken(context.Background(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
+			leased <- err
+		}()
+		<-g.arrived
+		another(l)
+		agree(t, s, l.backend, name+", before the lease is given")
+		close(g.open)
+		require.NoError(t, <-leased)
+		agree(t, s, l.backend, name+", afterwards")
+	}
+}
+
+// A find that begins after a lease must not wait for the answer to one from before.
+func TestLease_findsThatBeginLaterDoNotWaitForOneFromBefore(t *testing.T) {
+	l, g := &leaser{backend: newBackend()}, newGate()
+	l.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, l, WithNegativeTTL(0))
+	l.on(nil, g.hold("Find"))
+	old := make(chan error, 1)
+	go func() { old <- second(s.FindTokenByID(context.Background(), "1")) }()
+	<-g.arrived
+	// Another process; what it saves has ended already, and is not served without a look.
+	l.put(t, oauthstore.OAuthToken{ID: "1", AccessToken: "second", Expiry: time.Now()})
+	l.on(nil, nil)
+	_, err := s.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
+	require.NoError(t, err)
+	require.Equal(t, "second", accessByID(t, s, "1"))
+	close(g.open)
+	require.NoError(t, <-old)
+}
+
+func TestLease_thatIsNotGivenForgetsNothing(t *testing.T) {
+	l := &leaser{backend: newBackend()}
+	l.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, l, steady()...)
+	require.Equal(t, "first", accessByID(t, s, "1"))
+	l.on(failing("LeaseToken"), nil)
+	_, err := s.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
+	require.ErrorIs(t, err, errOutage)
+	require.Equal(t, "first", accessByID(t, s, "1"))
+	require.Equal(t, 1, l.count())
 }
 
 func TestLease_thatIsLostMakesTheNextFindAsk(t *testing.T) {

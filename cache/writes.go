@@ -35,7 +35,7 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 // DeleteTokens implements [oauthstore.TokenStore].
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	c := s.start()
-	defer s.deletedAll(c)
+	defer s.changedAll(c)
 	return s.store.DeleteTokens(ctx)
 }
 
@@ -90,9 +90,9 @@ func (s *Store) saved(c *call, asked, filled *oauthstore.OAuthToken) {
 	if user == "" {
 		return
 	}
-	s.putLead(key{user: user, client: token.ClientID}, id, st)
+	s.putLead(key{user: user, client: token.ClientID}, token, st)
 	if oauthstore.RuleFor(asked) == oauthstore.RuleUserName && asked.UserName == user {
-		s.putLead(key{user: user, client: asked.ClientID}, id, st)
+		s.putLead(key{user: user, client: asked.ClientID}, token, st)
 	}
 }
 
@@ -117,6 +117,11 @@ func (s *Store) failed(c *call, asked *oauthstore.OAuthToken) {
 
 // forget drops all that a save of token may change.
 func (e *entries) forget(token *oauthstore.OAuthToken) {
+	switch oauthstore.RuleFor(token) {
+	case oauthstore.RuleAccessToken, oauthstore.RuleRefreshToken:
+		*e = newEntries(e.tokens.max) // another process may have given any record what it is found by
+		return
+	}
 	e.noUsers.dropName(token.UserName)
 	e.users.dropName(token.UserName)
 	if token.ID != "" {
@@ -128,10 +133,7 @@ func (e *entries) forget(token *oauthstore.OAuthToken) {
 		return
 	}
 	e.noIDs = newLRU[*absence](e.noIDs.max) // it may have inserted under any id
-	e.tokens.dropWhere(func(r *record) bool {
-		return token.UserName != "" && r.token.UserName == token.UserName ||
-			oauthstore.Match(token, []*oauthstore.OAuthToken{r.token}) != nil
-	})
+	e.tokens.dropWhere(func(r *record) bool { return token.UserName != "" && r.token.UserName == token.UserName })
 }
 
 // forgetUsers drops what is known of user names.
@@ -151,7 +153,8 @@ func (s *Store) deleted(c *call, id string) {
 	s.entries.noIDs.drop(id)
 }
 
-func (s *Store) deletedAll(c *call) {
+// changedAll forgets all, after a call that may have changed what any find returns.
+func (s *Store) changedAll(c *call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.calls, c)

@@ -177,7 +177,9 @@ func (r *refresh) hold(ctx context.Context, leaser oauthstore.TokenLeaser, l *oa
 func (r *refresh) alone(ctx context.Context) (*oauthstore.OAuthToken, error) {
 	bounded, cancel := context.WithTimeout(ctx, r.patience())
 	defer cancel()
-	read := func() (*oauthstore.OAuthToken, error) { return r.store.FindTokenByID(bounded, r.id) }
+	read := func() (*oauthstore.OAuthToken, error) {
+		return r.store.FindTokenByID(oauthstore.Uncached(bounded), r.id)
+	}
 	token, err := read()
 	if err != nil {
 		return nil, err
@@ -203,7 +205,7 @@ func (r *refresh) update(ctx context.Context, token *oauthstore.OAuthToken) erro
 			return err
 		}
 	}
-	if _, err := r.store.FindTokenByID(ctx, r.id); err != nil {
+	if _, err := r.store.FindTokenByID(oauthstore.Uncached(ctx), r.id); err != nil {
 		return err
 	}
 	return r.store.SaveToken(ctx, token)

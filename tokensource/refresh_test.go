@@ -424,6 +424,45 @@ func TestRefresh_overACache(t *testing.T) {
 	})
 }
 
+// Without leases, another process has refreshed a while ago what is remembered here. Its refresh token was replaced.
+func TestRefresh_doesNotAskWithARememberedRefreshToken(t *testing.T) {
+	for name, c := range map[string]struct {
+		leases bool
+		option tokensource.Option
+	}{
+		"the store gives out none": {false, tokensource.WithLease(30 * time.Second)},
+		"WithLease(0)":             {true, tokensource.WithLease(0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				user := w.login("alice")
+				var store oauthstore.TokenStore = w.store
+				if !c.leases {
+					store = plainStore{store}
+				}
+				cached, err := cache.New(store, cache.WithTTL(24*time.Hour), cache.WithBackgroundRefresh(0))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = cached.Close(t.Context()) }()
+				early := tokensource.WithEarly(5*time.Minute, 0)
+				s, other := w.over(cached, c.option, early).User("alice"), w.over(store, c.option, early).User("alice")
+				w.get(s)
+				w.get(other)
+				time.Sleep(time.Until(user.Expiry) - 5*time.Minute)
+				for _, process := range []*tokensource.Source{other, s} {
+					w.get(process)
+					time.Sleep(time.Minute)
+				}
+				w.wantRefreshes(1)
+				if got, want := w.get(s).AccessToken, w.stored("alice").AccessToken; got != want {
+					t.Error("the source has another access token than the one that is stored")
+				}
+			})
+		})
+	}
+}
+
 func TestRefresh_aFailureThatPassesIsTriedAgain(t *testing.T) {
 	for name, f := range map[string]authtest.Fault{
 		"500": {Kind: authtest.Fail}, "503": {Kind: authtest.Fail, Status: 503}, "429": {Kind: authtest.Fail, Status: 429, RetryAfter: 3 * time.Second},

@@ -22,6 +22,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 	"golang.org/x/oauth2"
@@ -151,6 +152,10 @@ func (s *service) routes() http.Handler {
 
 func (s *service) profile(w http.ResponseWriter, r *http.Request) {
 	user := r.PathValue("user")
+	if !utf8.ValidString(user) { // it is nobody's, and gets no source
+		refuse(w, http.StatusBadRequest, "invalid_request", "the user's name is not UTF-8")
+		return
+	}
 	body, err := s.call(r.Context(), s.source(user))
 	var reauth *tokensource.ReauthRequiredError
 	switch {
@@ -207,7 +212,7 @@ func (s *service) call(ctx context.Context, source *tokensource.Source) ([]byte,
 	}
 }
 
-// maxBody is how much of the API's answer is read.
+// maxBody is the longest answer of the API that is passed on, in bytes.
 const maxBody = 1 << 20
 
 func (s *service) get(ctx context.Context, token *oauth2.Token) (status int, body []byte, err error) {
@@ -221,6 +226,9 @@ func (s *service) get(ctx context.Context, token *oauth2.Token) (status int, bod
 		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if len(body) > maxBody {
+		return 0, nil, fmt.Errorf("the API's answer has more than %d bytes", maxBody) // half of it would pass for all
+	}
 	return resp.StatusCode, body, err
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -298,6 +299,38 @@ func TestService_reportsWhatIsNotTheUsersFault(t *testing.T) {
 	a, _ = i.profile("bob")
 	require.Equal(t, http.StatusBadGateway, a.status)
 	require.Contains(t, w.log.String(), "gcpsm: AccessSecretVersion oauthstore__token_")
+}
+
+func TestService_passesNoPartOfAnAnswerOn(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", time.Hour)
+	var size atomic.Int64
+	size.Store(maxBody)
+	api := httptest.NewServer(http.HandlerFunc(func(r http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(r, strings.Repeat("x", int(size.Load())))
+	}))
+	defer api.Close()
+	w.env["API_URL"] = api.URL
+	i := w.start(time.Hour)
+	a, _ := i.profile("alice")
+	require.Equal(t, http.StatusOK, a.status)
+	require.Len(t, a.body, maxBody)
+	size.Add(1)
+	a, _ = i.profile("alice")
+	require.Equal(t, http.StatusBadGateway, a.status)
+	require.Contains(t, w.log.String(), "the API's answer has more than 1048576 bytes")
+}
+
+// What cannot be a name must not be remembered as one.
+func TestService_keepsNoSourceForANameThatIsNone(t *testing.T) {
+	w := newWorld(t)
+	s, err := newService(context.Background(), func(name string) string { return w.env[name] }, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.secrets.Close() })
+	rec := httptest.NewRecorder()
+	s.routes().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/users/%ff/profile", nil))
+	require.Equal(t, http.StatusBadRequest, rec.Code)
+	s.sources.Range(func(user, _ any) bool { t.Errorf("a source of %q", user); return true })
 }
 
 func TestService_answersTheRequestsThatItHasBeforeItEnds(t *testing.T) {

@@ -121,7 +121,9 @@ func (f *function) handle(ctx context.Context, event Event) (Answer, error) {
 		return Answer{}, errors.New("the event names no user")
 	}
 	defer f.settle(ctx)
-	body, err := f.call(ctx, f.source(event.User))
+	calling, cancel := leaving(ctx, 10)
+	defer cancel()
+	body, err := f.call(calling, f.source(event.User))
 	var reauth *tokensource.ReauthRequiredError
 	switch {
 	case err == nil:
@@ -137,10 +139,22 @@ func (f *function) handle(ctx context.Context, event Event) (Answer, error) {
 	}
 }
 
+// leaving returns a context that ends when one part of so many of the time of ctx is left. When that is over Lambda
+// kills the instance, a refresh under way with it; one that has answered, if only with an error, goes on with it later.
+func leaving(ctx context.Context, parts time.Duration) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, end.Add(-time.Until(end)/parts))
+}
+
 // settle gives a new token that the store did not take some more time, where there is one, before Lambda freezes the
 // function.
 func (f *function) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := leaving(ctx, 2)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := f.tokens.Wait(ctx); err != nil {
 		f.log.WarnContext(ctx, "a new token is not stored yet", "error", err)
@@ -181,7 +195,7 @@ func (f *function) call(ctx context.Context, source *tokensource.Source) ([]byte
 	}
 }
 
-// maxBody is how much of the API's answer is read.
+// maxBody is the longest answer of the API that is passed on, in bytes.
 const maxBody = 1 << 20
 
 func (f *function) get(ctx context.Context, token *oauth2.Token) (status int, body []byte, err error) {
@@ -195,7 +209,10 @@ func (f *function) get(ctx context.Context, token *oauth2.Token) (status int, bo
 		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if len(body) > maxBody {
+		return 0, nil, fmt.Errorf("the API's answer has more than %d bytes", maxBody) // half of it would pass for all
+	}
 	return resp.StatusCode, body, err
 }
 

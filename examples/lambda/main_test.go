@@ -5,10 +5,14 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -274,6 +278,44 @@ func TestFunction_usesATokenThatCannotBeStoredYet(t *testing.T) {
 	for w.stored("alice").RefreshToken == before { // until the function, which nobody has frozen, has tried again
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// At its deadline Lambda kills an instance: the provider's answer would be lost, and with it the refresh token.
+func TestFunction_answersBeforeItsTimeIsUp(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", -time.Minute)
+	w.provider.Advance(2 * time.Hour)
+	w.provider.Inject(authtest.Fault{Op: "refresh_token", Delay: 3 * time.Second})
+	i := w.start()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_, err := i.handler.Invoke(ctx, []byte(alice))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NoError(t, ctx.Err(), "there is time left for the answer")
+
+	answer, _, err := i.invoke(alice)
+	require.NoError(t, err)
+	require.JSONEq(t, ok, answer)
+	require.Equal(t, 1, w.asked(), "the refresh has gone on")
+	w.stored("alice")
+}
+
+func TestFunction_passesNoPartOfAnAnswerOn(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", time.Hour)
+	var size atomic.Int64
+	size.Store(maxBody)
+	api := httptest.NewServer(http.HandlerFunc(func(r http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(r, strings.Repeat("x", int(size.Load())))
+	}))
+	defer api.Close()
+	t.Setenv("API_URL", api.URL)
+	i := w.start()
+	_, _, err := i.invoke(alice)
+	require.NoError(t, err)
+	size.Add(1)
+	_, _, err = i.invoke(alice)
+	require.ErrorContains(t, err, "the API's answer has more than 1048576 bytes")
 }
 
 //go:embed policy.json

@@ -25,6 +25,7 @@ func (a *app) routes() http.Handler {
 	mux.HandleFunc("GET /callback", a.callback)
 	mux.HandleFunc("POST /logout", a.logout)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Referrer-Policy", "no-referrer") // the callback's URL holds the code
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -32,8 +33,21 @@ func (a *app) routes() http.Handler {
 	})
 }
 
+// maxForm is the largest body of a request that is read, in bytes: FormValue reads any, of a GET too.
+const maxForm = 10 << 10
+
+// fromElsewhere reports whether a page of another site has sent r. Browsers say so, but for old ones.
+func fromElsewhere(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none": // none is a URL that was typed in
+		return false
+	default:
+		return true
+	}
+}
+
 // A flow is a login under way. The browser that began it keeps it in a cookie, so that no other one can end it, and
-// the server keeps nothing.
+// the server keeps nothing. Whoever has the browser can change it: user is not to be believed.
 type flow struct{ user, state, verifier string }
 
 const (
@@ -73,6 +87,10 @@ const maxUser = 200
 // login sends the user to the provider. Who the user is your application knows, by a session of its own; here it is
 // whoever the form says.
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
+	if fromElsewhere(r) { // it would say as whom this browser's user logs in
+		http.Error(w, "Another site has sent this.", http.StatusForbidden)
+		return
+	}
 	f := flow{user: r.FormValue("user"), state: rand.Text(), verifier: oauth2.GenerateVerifier()}
 	if f.user == "" || len(f.user) > maxUser {
 		http.Error(w, "The user has no name, or too long a one.", http.StatusBadRequest)
@@ -82,7 +100,8 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, a.authURL(f), http.StatusFound)
 }
 
-// callback is where the provider sends the user back to.
+// callback is where the provider sends the user back to. Your application takes the user from its session here too, and
+// refuses a flow of another one: with a cookie of their own making, users could store their tokens as somebody else's.
 func (a *app) callback(w http.ResponseWriter, r *http.Request) {
 	f, ok := flowOf(r)
 	said := r.URL.Query()
@@ -121,11 +140,16 @@ func (a *app) callback(w http.ResponseWriter, r *http.Request) {
 
 // logout deletes the user's token.
 func (a *app) logout(w http.ResponseWriter, r *http.Request) {
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
+	if fromElsewhere(r) {
 		http.Error(w, "Another site has sent this.", http.StatusForbidden)
 		return
 	}
-	token, err := a.store.FindToken(r.Context(), &oauthstore.OAuthToken{UserName: r.FormValue("user"), ClientID: a.config.ClientID})
+	user := r.FormValue("user")
+	if user == "" {
+		http.Error(w, "The user has no name.", http.StatusBadRequest)
+		return
+	}
+	token, err := a.store.FindToken(r.Context(), &oauthstore.OAuthToken{UserName: user, ClientID: a.config.ClientID})
 	if err == nil {
 		err = a.store.DeleteToken(r.Context(), token.ID)
 	}

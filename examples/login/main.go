@@ -59,7 +59,7 @@ func run(ctx context.Context, env func(string) string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second}
+	server := a.server()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	log.Info("open " + strings.TrimSuffix(a.config.RedirectURL, "callback"))
@@ -71,6 +71,11 @@ func run(ctx context.Context, env func(string) string, log *slog.Logger) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return errors.Join(server.Shutdown(last), a.tokens.Shutdown(last))
+}
+
+// server gives browsers a limited time to send a request, its body included, and to send the next one.
+func (a *app) server() *http.Server {
+	return &http.Server{Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}
 }
 
 // embedded is a provider in this process, and the settings of a client that is registered there.

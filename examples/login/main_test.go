@@ -323,6 +323,10 @@ func TestLogout_deletesTheToken(t *testing.T) {
 	b.want(http.StatusMethodNotAllowed, "", w.url+"/logout?user=alice")
 	w.stored("alice")
 
+	status, page := b.page(b.PostForm(w.url+"/logout", nil))
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Contains(t, page, "no name")
+
 	for range 2 { // the second time there is nothing to do
 		status, page := b.page(b.PostForm(w.url+"/logout", url.Values{"user": {"alice"}}))
 		require.Equal(t, http.StatusOK, status)
@@ -331,6 +335,40 @@ func TestLogout_deletesTheToken(t *testing.T) {
 		w.notStored("alice")
 	}
 	b.want(http.StatusOK, "<b>alice</b>", w.url+"/login?user=alice")
+}
+
+// A page of another site must not say as whom the user of this browser logs in: it would be given that user's tokens.
+func TestLogin_isNotBegunByAnotherSite(t *testing.T) {
+	w := newWorld(t, nil)
+	for site, want := range map[string]int{
+		"cross-site": http.StatusForbidden, "same-site": http.StatusForbidden, "same-origin": http.StatusFound, "none": http.StatusFound,
+	} {
+		b := w.browser()
+		b.stopBefore("/authorize")
+		r, err := http.NewRequest(http.MethodGet, w.url+"/login?user=mallory", nil)
+		require.NoError(t, err)
+		r.Header.Set("Sec-Fetch-Site", site)
+		status, _ := b.page(b.Do(r))
+		require.Equal(t, want, status, site)
+		require.Equal(t, want == http.StatusFound, b.flow() != nil, site)
+	}
+}
+
+func TestServer_readsNoMoreThanAForm(t *testing.T) {
+	w := newWorld(t, nil)
+	const form = "--x\r\nContent-Disposition: form-data; name=user\r\n\r\nalice\r\n--x\r\nContent-Disposition: form-data; name=more; filename=f\r\n\r\n"
+	for _, c := range []struct{ method, path string }{{http.MethodGet, "/login"}, {http.MethodPost, "/logout"}} {
+		r, err := http.NewRequest(c.method, w.url+c.path, strings.NewReader(form+strings.Repeat("x", maxForm)+"\r\n--x--\r\n"))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+		b := w.browser()
+		b.stopBefore("/authorize")
+		status, _ := b.page(b.Do(r))
+		require.Equal(t, http.StatusBadRequest, status, c.path)
+	}
+	s := w.app.server()
+	require.NotZero(t, s.ReadHeaderTimeout)
+	require.NotZero(t, s.ReadTimeout, "of a body, and between requests")
 }
 
 func TestIndex_showsNamesAsText(t *testing.T) {

@@ -40,5 +40,6 @@
 //   - Other grants: implicit, password, client credentials, device; request objects and pushed requests.
 //   - Client authentication other than by secret; grants that are forbidden to a client (unauthorized_client).
 //   - Token introspection, metadata documents, sender-constrained tokens. Tokens are random strings.
+//   - Redirect URIs of native apps on any port (RFC 8252, 7.3): register the one that is asked for.
 //   - Login and consent pages. TLS: wrap the [Server], which is an http.Handler, for that.
 package authtest

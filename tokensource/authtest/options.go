@@ -16,7 +16,7 @@ type options struct {
 	clock    func() time.Time
 	faults   func(Request) Fault
 
-	codeLifetime, accessLifetime, refreshLifetime time.Duration // 0: no end
+	codeLifetime, accessLifetime, refreshLifetime time.Duration // the last of them 0: no end
 
 	rotation  Rotation
 	detection bool
