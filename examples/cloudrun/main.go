@@ -87,7 +87,8 @@ func newService(ctx context.Context, env func(string) string, log *slog.Logger) 
 		return nil, fmt.Errorf("connect to Secret Manager: %w", err)
 	}
 	s := &service{secrets: secrets, api: env("API_URL"), client: &http.Client{Timeout: 10 * time.Second}, log: log}
-	store, err := gcpsm.New(secrets, env("GOOGLE_CLOUD_PROJECT"), gcpsm.WithPrefix(cmp.Or(env("SECRET_PREFIX"), "oauthstore")))
+	store, err := gcpsm.New(secrets, env("GOOGLE_CLOUD_PROJECT"), gcpsm.WithPrefix(cmp.Or(env("SECRET_PREFIX"), "oauthstore")),
+		gcpsm.WithObserver(oauthstore.LogTo(log)))
 	if err == nil {
 		// In the foreground, since by default an instance has its CPU only while it answers a request.
 		s.tokens, err = tokensource.New(store, &oauth2.Config{

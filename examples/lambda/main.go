@@ -77,7 +77,8 @@ func newFunction(ctx context.Context, env func(string) string, log *slog.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
 	}
-	secrets, err := awssm.New(secretsmanager.NewFromConfig(cfg), awssm.WithPrefix(cmp.Or(env("SECRET_PREFIX"), "oauthstore")))
+	secrets, err := awssm.New(secretsmanager.NewFromConfig(cfg), awssm.WithPrefix(cmp.Or(env("SECRET_PREFIX"), "oauthstore")),
+		awssm.WithObserver(oauthstore.LogTo(log)))
 	if err != nil {
 		return nil, err
 	}
