@@ -6,6 +6,7 @@ import (
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/gcpsm"
 	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/storetest"
 )
 
@@ -23,5 +24,25 @@ func TestStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		return s
+	})
+}
+
+// The same of three processes, of which each call goes to another.
+func TestStore_ofSeveralProcesses(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
+		srv := gcpsmtest.NewServer()
+		t.Cleanup(srv.Close)
+		return enginetest.InTurn(func() enginetest.RangedStore {
+			client, err := srv.Client(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { client.Close() })
+			s, err := gcpsm.New(client, "my-project")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		})
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/storetest"
 	"github.com/oauthstore/oauthstore/vault"
 	"github.com/oauthstore/oauthstore/vault/vaulttest"
@@ -18,5 +19,20 @@ func TestStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		return s
+	})
+}
+
+// The same of three processes, of which each call goes to another.
+func TestStore_ofSeveralProcesses(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
+		srv := vaulttest.NewServer()
+		t.Cleanup(srv.Close)
+		return enginetest.InTurn(func() enginetest.RangedStore {
+			s, err := vault.New(srv.Client())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		})
 	})
 }
