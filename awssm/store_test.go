@@ -11,6 +11,7 @@ import (
 )
 
 func TestStore(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
 		srv := awssmtest.NewServer()
 		t.Cleanup(srv.Close)
@@ -24,6 +25,7 @@ func TestStore(t *testing.T) {
 
 // The same of three processes, of which each call goes to another.
 func TestStore_ofSeveralProcesses(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
 		srv := awssmtest.NewServer()
 		t.Cleanup(srv.Close)

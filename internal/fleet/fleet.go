@@ -264,7 +264,7 @@ func (i *instance) work() {
 		if i.ctx.Err() == nil {
 			r.report.Calls++
 			if err == nil {
-				if !r.good(token.AccessToken) {
+				if !r.good(token.AccessToken) && time.Now().Before(token.Expiry) { // else the machine has stood still
 					r.report.Bad++
 				}
 				r.report.Longest = max(r.report.Longest, time.Since(since))
