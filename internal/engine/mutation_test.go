@@ -147,7 +147,7 @@ func mutated(t *testing.T, file, text string) string {
 // runOver runs tests of this package with an overlay, and returns their output.
 func runOver(t *testing.T, overlay string, tests []string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-overlay", overlay, "."}, tests...)...)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-count=1", "-overlay", overlay, "."}, tests...)...)
 	out, _ := cmd.CombinedOutput() // that it fails is what is wanted
 	return string(out)
 }
