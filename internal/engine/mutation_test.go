@@ -99,8 +99,9 @@ func TestMutations(t *testing.T) {
 			}
 			overlay := mutated(t, m.file, strings.Replace(string(source), m.text, m.instead, 1))
 			for _, tests := range [][]string{
-				{"-run", "TestSchedules", "-schedules", fmt.Sprint(*schedules), "-first-failure"},
+				simulation(min(*schedules, 40)),
 				{"-skip", "TestSchedules|TestMutations|TestDifferential"},
+				simulation(*schedules),
 			} {
 				out := runOver(t, overlay, tests)
 				if strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]") {
@@ -118,6 +119,11 @@ func TestMutations(t *testing.T) {
 			t.Error("nothing was noticed")
 		})
 	}
+}
+
+// simulation runs so many schedules of each kind, until one fails.
+func simulation(schedules int) []string {
+	return []string{"-run", "TestSchedules", "-schedules", fmt.Sprint(schedules), "-first-failure"}
 }
 
 // failure is what go test says of a test that has failed, the innermost last.

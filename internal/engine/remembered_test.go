@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,22 +53,23 @@ func TestTree_aSealedInnerNodeIsNotChanged(t *testing.T) {
 	})
 }
 
-// Two pages are all that the root has when they are sealed, and no longer when it takes them back.
+// Two pages are all that the root has when they are sealed, and one of them is another when it takes them back.
 func TestTree_takesItsPagesBackOnlyIfTheyAreAllThatItHas(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := newMemory()
 		save(t, m.store(), under("x", "alice"))
+		save(t, m.store(), under("y", "bob"))
 		_, _, entries := m.content(t)
-		low, high := keyOf("x", "alice", ""), keyOf("y", "bob", "")
-		users := []string{"bob", "carol", "dave", "erin", "frank"}
-		for i := 1; high <= low; i++ {
-			high = keyOf("y", users[i], "")
-			users[0] = users[i]
-		}
-		m.putNode(t, "page_low", &node{entries: entries})
+		slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.key(), b.key()) })
+		high := entries[1].key()
+		root := func(second string) *node { return &node{pages: []pointer{{"", "page_low"}, {high, second}}} }
+		m.putNode(t, "page_low", &node{entries: entries[:1]})
 		m.putNode(t, "page_high", &node{})
-		m.putNode(t, indexName, &node{pages: []pointer{{"", "page_low"}, {high, "page_high"}}})
-		m.before(put, indexName, func() { save(t, m.store(), under("y", users[0])) })
+		m.putNode(t, indexName, root("page_high"))
+		m.before(put, indexName, func() { // another process has found the page sealed, and has written to one in its place
+			m.putNode(t, "page_next", &node{entries: entries[1:]})
+			m.putNode(t, indexName, root("page_next"))
+		})
 		m.store().compact(t.Context())
 		m.wantRulesUsed(t)
 		m.wantConsistent(t)

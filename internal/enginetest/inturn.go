@@ -43,7 +43,9 @@ func (s *inTurn) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) 
 	return s.next().UpdateToken(ctx, token)
 }
 
-func (s *inTurn) DeleteToken(ctx context.Context, id string) error { return s.next().DeleteToken(ctx, id) }
+func (s *inTurn) DeleteToken(ctx context.Context, id string) error {
+	return s.next().DeleteToken(ctx, id)
+}
 
 func (s *inTurn) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
 	return s.next().GetTokens(ctx)
