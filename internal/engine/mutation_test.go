@@ -81,8 +81,8 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"a repair lists what is not listed under the nonce of the record", "repair.go", "e.Nonce = nonceOf(claimed[0])", "e.Nonce = \"another\""},
 }
 
-// TestMutations breaks the rules, one at a time, and lets TestSchedules look for it; where that finds nothing in so many
-// schedules, the tests in which an interleaving is written out.
+// TestMutations breaks the rules, one at a time, and looks for it: in a few schedules, then in the tests in which an
+// interleaving is written out, then in as many schedules as it is told.
 func TestMutations(t *testing.T) {
 	if !*mutate {
 		t.Skip("takes minutes: -mutations runs it")
