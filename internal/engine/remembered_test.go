@@ -33,6 +33,17 @@ func TestTree_aSealedLeafIsNotBelievedByWayOfWhatIsRemembered(t *testing.T) {
 	})
 }
 
+func TestGetTokens_doesNotGoByWhatIsRemembered(t *testing.T) {
+	m := newMemory()
+	s := m.store()
+	save(t, s, under("x", "alice"))
+	save(t, m.store(), under("y", "bob"))
+	tokens, err := s.GetTokens(t.Context())
+	if err != nil || len(tokens) != 2 {
+		t.Errorf("got %d tokens and error %v, want that of another process too", len(tokens), err)
+	}
+}
+
 func TestTree_aSealedInnerNodeIsNotChanged(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := newMemory()
