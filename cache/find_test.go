@@ -470,3 +470,27 @@ func TestFind_uncachedAsksTheStore(t *testing.T) {
 	require.ErrorIs(t, err, oauthstore.ErrTokenNotFound)
 	require.Empty(t, accessByID(t, s, "1"))
 }
+
+// Of two that are under way at once, the one that began later has read what another process has saved in between.
+func TestFind_uncachedKnowsWhatItHasReadAfterOneThatReadBefore(t *testing.T) {
+	b := newBackend()
+	b.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, b, steady()...)
+	uncached := oauthstore.Uncached(t.Context())
+	begin := func() (answer *gate, done chan error) {
+		answer, done = newGate(), make(chan error, 1)
+		b.on(nil, answer.hold("Find"))
+		go func() { done <- second(s.FindTokenByID(uncached, "1")) }()
+		<-answer.arrived
+		return answer, done
+	}
+	before, beforeDone := begin()
+	b.put(t, oauthstore.OAuthToken{ID: "1", AccessToken: "second"}) // another process
+	after, afterDone := begin()
+	b.on(nil, nil)
+	close(before.open)
+	require.NoError(t, <-beforeDone)
+	close(after.open)
+	require.NoError(t, <-afterDone)
+	require.Equal(t, "second", accessByID(t, s, "1"))
+}
