@@ -99,7 +99,7 @@ func TestMutations(t *testing.T) {
 			}
 			overlay := mutated(t, m.file, strings.Replace(string(source), m.text, m.instead, 1))
 			for _, tests := range [][]string{
-				simulation(min(*schedules, 40)),
+				simulation(min(*schedules, 15)),
 				{"-skip", "TestSchedules|TestMutations|TestDifferential"},
 				simulation(*schedules),
 			} {
