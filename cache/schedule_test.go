@@ -53,7 +53,7 @@ type schedule struct {
 	store  *slowStore
 	cache  *Store
 	kinds  []func(id string) // of operations; those that begin often are there more than once
-	hurry  int               // of ten steps, how many let a call go on
+	crowd  int               // as many calls at once, about
 	faulty bool              // calls may fail
 	others bool              // another process writes past the cache
 
@@ -64,6 +64,7 @@ type schedule struct {
 	ops      []*operation
 	parked   []*parked
 	versions []version // what was stored at first, and after every write
+	answers  map[asked]string
 	leases   map[string]*oauthstore.Lease
 	trace    []string
 }
@@ -100,10 +101,16 @@ type parked struct {
 // A version is all that was stored at a time.
 type version []*oauthstore.OAuthToken
 
+// asked is what is looked for in a version.
+type asked struct {
+	version int
+	key     key
+}
+
 func newSchedule(t *testing.T, seed uint64) *schedule {
-	s := &schedule{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), versions: []version{nil}, leases: make(map[string]*oauthstore.Lease)}
+	s := &schedule{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), versions: []version{nil}, answers: make(map[asked]string), leases: make(map[string]*oauthstore.Lease)}
 	s.store = &slowStore{memory.New(), s}
-	s.faulty, s.others, s.hurry = s.rng.IntN(2) == 0, s.rng.IntN(4) == 0, 3+s.rng.IntN(4)
+	s.faulty, s.others, s.crowd = s.rng.IntN(3) == 0, s.rng.IntN(4) == 0, 2+s.rng.IntN(5)
 	s.ids, s.users, s.clients = someOf(s.rng, ids), someOf(s.rng, users), someOf(s.rng, clients)
 	s.chooseKinds()
 	// A whole number of steps up to 10, from which the jitter takes less than one.
@@ -140,8 +147,8 @@ func (s *schedule) run() {
 	for range 5 {
 		s.drain()                // while a write is under way, little can be asked of finds
 		s.findAll(s.rng.IntN(4)) // much is remembered then
-		for range 5 + s.rng.IntN(15) {
-			if s.rng.IntN(10) >= s.hurry || !s.letGo() {
+		for range 10 + s.rng.IntN(20) {
+			if s.rng.IntN(s.crowd) >= s.waiting() || !s.letGo() {
 				s.start()
 			}
 			s.settle()
@@ -164,18 +171,9 @@ func (s *schedule) run() {
 
 // findAll asks for so many thirds of everything that there may be, one after another.
 func (s *schedule) findAll(thirds int) {
-	all := []*oauthstore.OAuthToken{}
-	for _, id := range ids {
-		all = append(all, &oauthstore.OAuthToken{ID: id})
-	}
-	for _, user := range users {
-		for _, client := range clients {
-			all = append(all, asUser(user, client))
-		}
-	}
-	for _, partial := range all {
+	for _, k := range everything {
 		if s.rng.IntN(3) < thirds {
-			s.find(partial, false)
+			s.find(k.partial(), false)
 			s.drain()
 		}
 	}
@@ -195,6 +193,9 @@ func (s *schedule) settle() {
 	time.Sleep(step)
 	synctest.Wait()
 	s.checkBounds()
+	if s.rng.IntN(2) == 0 { // not each time: what is looked at is in use
+		s.checkRemembered()
+	}
 }
 
 // drain lets all calls go on until there are none.
@@ -203,6 +204,13 @@ func (s *schedule) drain() {
 	for s.letGo() {
 		s.settle()
 	}
+}
+
+// waiting returns how many calls wait for their turn.
+func (s *schedule) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.parked)
 }
 
 // letGo lets one of the calls go on, or fail, if there is any.
@@ -245,7 +253,26 @@ var (
 	ids     = []string{"1", "2", oauthstore.DerivedID("alice", ""), oauthstore.DerivedID("bob", "")}
 	users   = []string{"alice", "bob"}
 	clients = []string{"", "web", "mobile"}
+
+	nameOf = map[string]string{ids[2]: "alice's", ids[3]: "bob's"}
+
+	everything = func() (all []key) {
+		for _, id := range ids {
+			all = append(all, key{id: id})
+		}
+		for _, user := range users {
+			for _, client := range clients {
+				all = append(all, key{user: user, client: client})
+			}
+		}
+		return all
+	}()
 )
+
+// partial is what asks for k.
+func (k key) partial() *oauthstore.OAuthToken {
+	return &oauthstore.OAuthToken{ID: k.id, UserName: k.user, ClientID: k.client}
+}
 
 func (s *schedule) pick(of ...string) string { return of[s.rng.IntN(len(of))] }
 
@@ -373,7 +400,7 @@ func (s *schedule) token() *oauthstore.OAuthToken {
 	switch s.rng.IntN(10) {
 	case 0:
 		return &oauthstore.OAuthToken{AccessToken: stored.AccessToken, Scope: "scope " + n}
-	case 1, 2:
+	case 1, 2, 5:
 		return &oauthstore.OAuthToken{ID: stored.ID, UserName: s.pick(append(s.users, "", "")...), ClientID: s.pick(s.clients...)}
 	case 3:
 		return &oauthstore.OAuthToken{RefreshToken: refresh, ClientID: cmp.Or(stored.ClientID, "web"), ClientSecret: "secret", AccessToken: "access " + n}
@@ -646,11 +673,13 @@ func (s *schedule) untrue(o *operation) string {
 	if !o.uncached {
 		from = s.floor(o, view)
 	}
-	if slices.ContainsFunc(s.versions[from:], func(v version) bool { return view(v) == show(o.found) }) {
-		return ""
+	for v := from; v < len(s.versions); v++ {
+		if view(v) == show(o.found) {
+			return ""
+		}
 	}
 	return fmt.Sprintf("it returned %s, which was not so in versions %d to %d; now it is %s",
-		show(o.found), from, len(s.versions)-1, view(s.versions[len(s.versions)-1]))
+		show(o.found), from, len(s.versions)-1, view(len(s.versions)-1))
 }
 
 // view returns what the answer of the find o is looked for in: what it would have been in a version.
@@ -658,14 +687,14 @@ func (s *schedule) untrue(o *operation) string {
 // While a write has taken effect and has not returned, the cache may know of later ones and not of that one: nobody can
 // tell which of them was first. Who asks by user name then may get a token, as it is by now, that is not the best match
 // any more, or none: that it was right under its own id is all that can be asked for. So it is if another process writes.
-func (s *schedule) view(o *operation) func(version) string {
+func (s *schedule) view(o *operation) func(version int) string {
 	switch {
 	case o.uncached || o.partial.ID != "" || !s.unsure(o):
-		return func(v version) string { return v.answer(o.partial) }
+		return func(v int) string { return s.answer(v, o.partial) }
 	case o.found == nil:
 		return nil
 	default:
-		return func(v version) string { return v.under(o.found.ID).answer(o.partial) }
+		return func(v int) string { return s.versions[v].under(o.found.ID).answer(o.partial) }
 	}
 }
 
@@ -681,12 +710,12 @@ func (o *operation) before(later *operation) bool { return o.end > 0 && o.end < 
 
 // floor returns the first version that the find o may show: the last that anybody made, or read anew, before it began,
 // as far as that changed what o would find.
-func (s *schedule) floor(o *operation, view func(version) string) int {
+func (s *schedule) floor(o *operation, view func(version int) string) int {
 	floor := 0
 	for _, w := range s.ops {
 		switch {
 		case !w.before(o):
-		case w.write && w.version > floor && !s.missed(w, o) && view(s.versions[w.version]) != view(s.versions[w.version-1]):
+		case w.write && w.version > floor && !s.missed(w, o) && view(w.version) != view(w.version-1):
 			floor = w.version
 		case w.anew != "" && w.anew == o.partial.ID && (w.err == nil || errors.Is(w.err, oauthstore.ErrTokenNotFound)):
 			floor = max(floor, w.version)
@@ -698,6 +727,17 @@ func (s *schedule) floor(o *operation, view func(version) string) int {
 // missed reports whether o need not know of the write w. A save by user name that fails makes the cache forget what it
 // knows under that name; it does not know which record got it by a write that has not returned.
 func (s *schedule) missed(w, o *operation) bool { return w.byName && w.err != nil && s.unsure(o) }
+
+// answer is that of a version. Most are wanted many times.
+func (s *schedule) answer(v int, partial *oauthstore.OAuthToken) string {
+	k, _ := keyOf(partial)
+	a, ok := s.answers[asked{v, k}]
+	if !ok {
+		a = s.versions[v].answer(partial)
+		s.answers[asked{v, k}] = a
+	}
+	return a
+}
 
 // answer returns what a find returns, as show does.
 func (v version) answer(partial *oauthstore.OAuthToken) string {
@@ -722,13 +762,36 @@ func show(t *oauthstore.OAuthToken) string {
 }
 
 // named makes an id that is derived from a user name readable.
-func named(id string) string {
-	for _, user := range users {
-		if id == oauthstore.DerivedID(user, "") {
-			return user + "'s"
+func named(id string) string { return cmp.Or(nameOf[id], id) }
+
+// checkRemembered looks whether all that is remembered may be what a find that begins now returns.
+func (s *schedule) checkRemembered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range everything {
+		a, ok := s.remembered(k)
+		if !ok {
+			continue
+		}
+		o := &operation{partial: k.partial(), begin: s.clock + 1, first: len(s.versions) - 1}
+		o.found, o.err = a.copied(k)
+		if what := s.untrue(o); what != "" {
+			s.fail("a find of %s: %s", show(o.partial), what)
 		}
 	}
-	return id
+}
+
+// remembered is recall, but that nothing comes of it.
+func (s *schedule) remembered(k key) (answer, bool) {
+	s.cache.mu.Lock()
+	defer s.cache.mu.Unlock()
+	if _, r := s.cache.held(k); r != nil {
+		return answer{token: r.token}, true
+	}
+	if a := s.cache.absent(k); a != nil {
+		return answer{err: a.err}, true
+	}
+	return answer{}, false
 }
 
 // checkBounds looks whether no more is remembered than may be.
