@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"time"
 	"unicode/utf8"
@@ -107,7 +108,7 @@ func (s *Store) stamp(c *call) stamp {
 		at:   c.begun,
 		wall: c.begun.Round(0),
 		life: time.Duration(part * float64(s.ttl)),
-		due:  time.Duration(part * float64(s.refreshAfter)),
+		due:  time.Duration(math.Ceil(part * float64(s.refreshAfter))),
 	}
 }
 

@@ -314,3 +314,12 @@ func TestStamp_goesByBothClocks(t *testing.T) {
 	setBack := stamp{at: now.Add(-time.Minute), wall: now.Round(0).Add(time.Hour)}
 	require.Equal(t, time.Minute, setBack.age(now))
 }
+
+// The jitter takes a part of the age, but not all of it: 0 would be never.
+func TestBackgroundRefresh_theShortestAgeIsNotNone(t *testing.T) {
+	s := newCache(t, newBackend(), WithBackgroundRefresh(1))
+	for range 100 {
+		st := s.stamp(s.start())
+		require.Positive(t, st.due)
+	}
+}
