@@ -8,7 +8,7 @@ import (
 	"github.com/oauthstore/oauthstore/internal/enginetest"
 )
 
-func (b backend) Observe(t *testing.T, observe func(context.Context, oauthstore.Event)) enginetest.RepairableStore {
+func (b backend) Observe(t *testing.T, observe func(context.Context, oauthstore.Event)) enginetest.Store {
 	s, err := New(b.client(), WithObserver(observe))
 	if err != nil {
 		t.Fatal(err)

@@ -537,6 +537,18 @@ func TestLease_isTheWrappedStoresAndRefreshesTheCache(t *testing.T) {
 	require.Equal(t, 1, l.count(), "finds of the store")
 }
 
+// heldUp leases a token through s. The lease has been taken, and is not given before g opens.
+func (l *leaser) heldUp(s *Store, g *gate) (leased chan error) {
+	l.on(nil, g.hold("LeaseToken"))
+	leased = make(chan error, 1)
+	go func() {
+		_, err := s.LeaseToken(context.Background(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
+		leased <- err
+	}()
+	<-g.arrived
+	return leased
+}
+
 // A find has read, after the lease has and before it is given, what another process has written in between.
 func TestLease_doesNotReplaceWhatWasReadMeanwhile(t *testing.T) {
 	for name, another := range map[string]func(l *leaser){
@@ -546,13 +558,7 @@ func TestLease_doesNotReplaceWhatWasReadMeanwhile(t *testing.T) {
 		l, g := &leaser{backend: newBackend()}, newGate()
 		l.put(t, token("1", "alice", "", "first"))
 		s := newCache(t, l, steady()...)
-		l.on(nil, g.hold("LeaseToken"))
-		leased := make(chan error, 1)
-		go func() {
-			_, err := s.LeaseToken(context.Background(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
-			leased <- err
-		}()
-		<-g.arrived
+		leased := l.heldUp(s, g)
 		another(l)
 		agree(t, s, l.backend, name+", before the lease is given")
 		close(g.open)
@@ -618,13 +624,7 @@ func TestLease_thatAWriteHasOvertakenIsNotRemembered(t *testing.T) {
 	l, g := &leaser{backend: newBackend()}, newGate()
 	l.put(t, token("1", "alice", "", "first"))
 	s := newCache(t, l, steady()...)
-	l.on(nil, g.hold("LeaseToken"))
-	leased := make(chan error, 1)
-	go func() {
-		_, err := s.LeaseToken(context.Background(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
-		leased <- err
-	}()
-	<-g.arrived
+	leased := l.heldUp(s, g)
 	save(t, s, oauthstore.OAuthToken{ID: "1", AccessToken: "second"})
 	close(g.open)
 	require.NoError(t, <-leased)

@@ -10,41 +10,36 @@ import (
 	"github.com/oauthstore/oauthstore/storetest"
 )
 
+func newServer(t *testing.T) *gcpsmtest.Server {
+	srv := gcpsmtest.NewServer()
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func newStore(t *testing.T, srv *gcpsmtest.Server) *gcpsm.Store {
+	t.Helper()
+	client, err := srv.Client(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	s, err := gcpsm.New(client, "my-project")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestStore(t *testing.T) {
 	t.Parallel() // most of it is waiting
-	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
-		srv := gcpsmtest.NewServer()
-		t.Cleanup(srv.Close)
-		client, err := srv.Client(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { client.Close() })
-		s, err := gcpsm.New(client, "my-project")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	})
+	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore { return newStore(t, newServer(t)) })
 }
 
 // The same of three processes, of which each call goes to another.
 func TestStore_ofSeveralProcesses(t *testing.T) {
 	t.Parallel() // most of it is waiting
 	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
-		srv := gcpsmtest.NewServer()
-		t.Cleanup(srv.Close)
-		return enginetest.InTurn(func() enginetest.RangedStore {
-			client, err := srv.Client(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { client.Close() })
-			s, err := gcpsm.New(client, "my-project")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return s
-		})
+		srv := newServer(t)
+		return enginetest.InTurn(func() enginetest.Store { return newStore(t, srv) })
 	})
 }

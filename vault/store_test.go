@@ -10,31 +10,31 @@ import (
 	"github.com/oauthstore/oauthstore/vault/vaulttest"
 )
 
+func newServer(t *testing.T) *vaulttest.Server {
+	srv := vaulttest.NewServer()
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func newStore(t *testing.T, srv *vaulttest.Server) *vault.Store {
+	t.Helper()
+	s, err := vault.New(srv.Client())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestStore(t *testing.T) {
 	t.Parallel() // most of it is waiting
-	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
-		srv := vaulttest.NewServer()
-		t.Cleanup(srv.Close)
-		s, err := vault.New(srv.Client())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	})
+	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore { return newStore(t, newServer(t)) })
 }
 
 // The same of three processes, of which each call goes to another.
 func TestStore_ofSeveralProcesses(t *testing.T) {
 	t.Parallel() // most of it is waiting
 	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
-		srv := vaulttest.NewServer()
-		t.Cleanup(srv.Close)
-		return enginetest.InTurn(func() enginetest.RangedStore {
-			s, err := vault.New(srv.Client())
-			if err != nil {
-				t.Fatal(err)
-			}
-			return s
-		})
+		srv := newServer(t)
+		return enginetest.InTurn(func() enginetest.Store { return newStore(t, srv) })
 	})
 }

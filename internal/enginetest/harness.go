@@ -20,6 +20,8 @@ type Store interface {
 	oauthstore.TokenStore
 	oauthstore.TokenUpdater
 	oauthstore.TokenLeaser
+	oauthstore.TokenRanger
+	oauthstore.Repairer
 }
 
 // A Backend is one service, as a test server.

@@ -10,22 +10,16 @@ import (
 
 // InTurn returns a store of which each call goes to the next of three that share a service. So calls at the same time are
 // calls of several processes, and none of these knows what the one before has done.
-func InTurn(newStore func() RangedStore) oauthstore.TokenStore {
-	return &inTurn{stores: []RangedStore{newStore(), newStore(), newStore()}}
-}
-
-// A RangedStore is a Store with its iterator.
-type RangedStore interface {
-	Store
-	oauthstore.TokenRanger
+func InTurn(newStore func() Store) oauthstore.TokenStore {
+	return &inTurn{stores: []Store{newStore(), newStore(), newStore()}}
 }
 
 type inTurn struct {
-	stores []RangedStore
+	stores []Store
 	calls  atomic.Uint64
 }
 
-func (s *inTurn) next() RangedStore { return s.stores[s.calls.Add(1)%uint64(len(s.stores))] }
+func (s *inTurn) next() Store { return s.stores[s.calls.Add(1)%uint64(len(s.stores))] }
 
 func (s *inTurn) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
 	return s.next().FindToken(ctx, token)

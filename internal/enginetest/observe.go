@@ -45,13 +45,7 @@ type Observed interface {
 	Backend
 
 	// Observe returns a store as NewStore does, which tells observe.
-	Observe(t *testing.T, observe func(context.Context, oauthstore.Event)) RepairableStore
-}
-
-// A RepairableStore is a Store that can be repaired.
-type RepairableStore interface {
-	Store
-	oauthstore.Repairer
+	Observe(t *testing.T, observe func(context.Context, oauthstore.Event)) Store
 }
 
 // RunObserver compares what an observer is told with what reaches the server. name is the package of the store, and
@@ -64,7 +58,7 @@ func RunObserver(t *testing.T, name, write string, newBackend func(t *testing.T)
 
 func observeRequests(t *testing.T, name string, newBackend func(t *testing.T) Observed) {
 	repair := method{name: "Repair", do: func(ctx context.Context, s Store) error {
-		_, err := s.(oauthstore.Repairer).Repair(ctx, oauthstore.RepairOptions{})
+		_, err := s.Repair(ctx, oauthstore.RepairOptions{})
 		return err
 	}}
 	for _, m := range append(methods(), repair) {
