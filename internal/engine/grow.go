@@ -384,6 +384,19 @@ func (t *tree) unburied(names []string) []string {
 	return left[max(0, len(left)-maxRetired):]
 }
 
+// lookedFor is how many retired pages are looked for at a time.
+const lookedFor = 4
+
+// someUnburied returns a few of those names, anywhere among them.
+func (t *tree) someUnburied(names []string) []string {
+	left := t.unburied(names)
+	if len(left) <= lookedFor {
+		return left
+	}
+	first := int(someOf(time.Duration(len(left) - lookedFor + 1)))
+	return left[first : first+lookedFor]
+}
+
 // bury deletes retired pages. It does its best.
 func (s *Store) bury(ctx context.Context, names []string) {
 	if !s.index.mayBury() {

@@ -138,3 +138,36 @@ func TestTree_aNodeThatIsNearlyFullNamesNoRetiredPages(t *testing.T) {
 		}
 	})
 }
+
+// Others have retired many pages, which this process has never looked for.
+func TestTree_looksForFewRetiredPagesAtATime(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Page = 6000
+		for i := range 12 {
+			save(t, m.store(), under(fmt.Sprint("x", i), fmt.Sprint("alice", i)))
+		}
+		_, _, entries := m.content(t)
+		root := &node{pages: []pointer{{"", "page_leaf"}}}
+		for range maxRetired {
+			root.retired = append(root.retired, newPageName())
+		}
+		const left = "page_left" // whoever retired it has died
+		root.retired[maxRetired/2] = left
+		m.putNode(t, "page_leaf", &node{entries: entries})
+		m.putNode(t, left, &node{sealed: true})
+		m.putNode(t, indexName, root)
+		for tries := 1; m.show(t, left) != nil; tries++ {
+			if tries > 10_000 {
+				t.Fatal("the page was never deleted")
+			}
+			s := m.store()
+			before := len(m.calls)
+			save(t, s, under("y", "bob"))
+			remove(t, s, "y")
+			if calls := m.calls[before:]; len(calls) > 12+2*lookedFor {
+				t.Fatalf("got %d calls for a save and a delete: %v", len(calls), calls)
+			}
+		}
+	})
+}

@@ -17,13 +17,14 @@ func (s *Store) tend(ctx context.Context, w *written) {
 	defer cancel()
 	l, n := w.leaf, w.leaf.node
 	if oneIn(16) {
-		// Whoever has retired pages may not have come to delete them.
-		s.bury(ctx, n.retired)
+		// Whoever has retired pages may not have come to delete them. Most of them are gone: so few are looked for.
+		retired := n.retired
 		if len(l.above) > 0 {
 			if parent, ok := s.index.recall(l.above[len(l.above)-1].name); ok {
-				s.bury(ctx, parent.node.retired)
+				retired = slices.Concat(retired, parent.node.retired)
 			}
 		}
+		s.bury(ctx, s.index.someUnburied(retired))
 	}
 	switch {
 	case n.inner():

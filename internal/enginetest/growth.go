@@ -40,6 +40,10 @@ const (
 	// keyed, before a user name, makes the hash by which the index is ordered.
 	keyed = "oauthstore/page/user\x00"
 
+	// repeats is how many calls of each kind are made: so many that their median is not one of the few calls, one in
+	// sixteen, that look for retired pages or divide one.
+	repeats = 20
+
 	// mostExtra is what a call may cost more than others of its kind, because it divides a page of the index.
 	mostExtra = 40
 )
@@ -47,10 +51,7 @@ const (
 // RunGrowth lets a store grow to 10 tokens, 100, 1,000 and so on, and compares what the calls cost with what is
 // promised. The log has it as a table. The server must take any number of writes.
 func RunGrowth(t *testing.T, b Backend, want Growth) {
-	g := &growing{t: t, b: b, want: want, repeats: 8}
-	if *growth > 1000 {
-		g.repeats = 20
-	}
+	g := &growing{t: t, b: b, want: want}
 	g.filler = engine.New(&filling{b.Driver(t), make(chan struct{}, senders)}, codec.JSON{}, engine.MaxTimeout)
 	for n := 10; n <= *growth; n *= 10 {
 		begin := time.Now()
@@ -107,14 +108,13 @@ func (f *filling) Delete(ctx context.Context, name string, base engine.Rev, tomb
 
 // growing is a server on which a store grows.
 type growing struct {
-	t       *testing.T
-	b       Backend
-	want    Growth
-	repeats int // calls of each kind
-	filler  *engine.Store
-	users   int // so many user names were used
-	filled  []*oauthstore.OAuthToken
-	pages   int // of the index
+	t      *testing.T
+	b      Backend
+	want   Growth
+	filler *engine.Store
+	users  int // so many user names were used
+	filled []*oauthstore.OAuthToken
+	pages  int // of the index
 
 	rows  []string // in the order in which they came
 	cells map[string][]string
@@ -194,7 +194,7 @@ func (g *growing) cost(do func() error) int {
 // typical measures one kind of call and returns the median of what it costs.
 func (g *growing) typical(name string, call func(i int) int) int {
 	g.t.Helper()
-	costs := make([]int, g.repeats)
+	costs := make([]int, repeats)
 	sum := 0
 	for i := range costs {
 		costs[i] = call(i)
@@ -243,7 +243,7 @@ func (g *growing) measure() {
 
 // some returns a token that is there.
 func (g *growing) some(i int) *oauthstore.OAuthToken {
-	return g.filled[i*len(g.filled)/g.repeats]
+	return g.filled[i*len(g.filled)/repeats]
 }
 
 func (g *growing) measureFinds() {
