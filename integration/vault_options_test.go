@@ -132,3 +132,33 @@ func (a aead) Encrypt(plaintext, associated []byte) ([]byte, error) {
 func (a aead) Decrypt(ciphertext, associated []byte) ([]byte, error) {
 	return a.Open(nil, nil, ciphertext, associated)
 }
+
+func TestVault_aMountThatDeletesByTimeTakesNoNewTokens(t *testing.T) {
+	client := newClient(t)
+	path := mount(t, client)
+	s := newVaultStore(t, client, vault.WithMount(path))
+	_, err := client.Logical().Write(path+"/config", map[string]any{"delete_version_after": "720h"})
+	require.NoError(t, err)
+	require.ErrorContains(t, s.SaveToken(ctx, alice()), "delete_version_after")
+	_, err = s.FindTokenByID(ctx, "alice")
+	require.ErrorIs(t, err, oauthstore.ErrTokenNotFound)
+	_, err = client.Logical().Write(path+"/config", map[string]any{"delete_version_after": "0"})
+	require.NoError(t, err)
+	require.NoError(t, s.SaveToken(ctx, alice()))
+}
+
+func TestVault_anIndexThatIsDeletedByHandIsNoEmptyStore(t *testing.T) {
+	client := newClient(t)
+	path := mount(t, client)
+	require.NoError(t, newVaultStore(t, client, vault.WithMount(path)).SaveToken(ctx, alice()))
+	require.NoError(t, client.KVv2(path).Delete(ctx, "oauthstore/index"))
+	s := newVaultStore(t, client, vault.WithMount(path))
+	_, err := s.GetTokens(ctx)
+	var corrupt *oauthstore.CorruptRecordError
+	require.ErrorAs(t, err, &corrupt)
+	_, err = s.Repair(ctx, oauthstore.RepairOptions{})
+	require.NoError(t, err)
+	tokens, err := s.GetTokens(ctx)
+	require.NoError(t, err)
+	require.Len(t, tokens, 1)
+}

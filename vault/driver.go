@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -24,7 +25,8 @@ type driver struct {
 	config
 	prefix string // the full one, with its slash
 
-	isV2 atomic.Bool // the mount was seen to be KV version 2
+	isV2    atomic.Bool // the mount was seen to be KV version 2
+	expires atomic.Bool // the last version that was written is going to be deleted, by delete_version_after
 }
 
 var (
@@ -56,13 +58,17 @@ func (d *driver) Get(ctx context.Context, name string, _ engine.Rev) (engine.Rec
 	}
 	metadata, ok := secret.Data["metadata"].(map[string]any)
 	if !ok {
+		if err := d.checkMount(ctx); err != nil {
+			return engine.Record{}, engine.None, err
+		}
 		return engine.Record{}, engine.None, &oauthstore.CorruptRecordError{Secret: d.FullName(name), Reason: "not an answer of KV version 2"}
 	}
 	d.isV2.Store(true)
 	rev := version(number(metadata["version"]))
 	data, ok := secret.Data["data"].(map[string]any)
 	if !ok {
-		return engine.Record{}, rev, nil // deleted or destroyed
+		destroyed, _ := metadata["destroyed"].(bool) // as Delete leaves it
+		return engine.Record{SoftDeleted: !destroyed}, rev, nil
 	}
 	rec, err := d.record(name, data)
 	return rec, rev, err
@@ -113,6 +119,10 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 		return engine.None, err
 	}
 	if cas == 0 {
+		if d.expires.Load() { // the index was written just before
+			return engine.None, fmt.Errorf("vault: the mount %q deletes every version after a time, which would lose tokens: set its "+
+				"delete_version_after to 0: %w", d.mount, engine.ErrNotSent)
+		}
 		if err := d.describe(ctx, name); err != nil {
 			return engine.None, err
 		}
@@ -140,6 +150,8 @@ func (d *driver) write(ctx context.Context, name string, cas int, rec engine.Rec
 	if secret == nil {
 		return engine.None, d.fail("write", name, true, errors.New("an answer without content"))
 	}
+	deletion, _ := secret.Data["deletion_time"].(string)
+	d.expires.Store(deletion != "")
 	return version(number(secret.Data["version"])), nil
 }
 
@@ -156,6 +168,13 @@ func (d *driver) describe(ctx context.Context, name string) error {
 		return nil
 	}
 	_, err := d.send(ctx, putMetadata, d.path("metadata", name), name, settings)
+	if says(err, metadataCASRequired) {
+		settings["metadata_cas"] = 0 // for metadata that is not there yet
+		_, err = d.send(ctx, putMetadata, d.path("metadata", name), name, settings)
+		if says(err, metadataCASMismatch) {
+			return nil // somebody has described it
+		}
+	}
 	err = d.fail("write metadata of", name, false, err)
 	if errors.Is(err, oauthstore.ErrAccessDenied) && !d.maxGiven && len(d.metadata) == 0 {
 		return nil

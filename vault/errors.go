@@ -22,7 +22,18 @@ const (
 	upgrading   = "Upgrading from non-versioned to versioned data"            // KV version 2, shortly after it is enabled
 	waiting     = "Waiting for the primary to upgrade"                        // the same, on a secondary
 	tooLarge    = "value being too large"                                     // a storage backend's limit
+	tooLong     = "file name too long"                                        // the same, of storage "file"; status 500
+
+	// OpenBao, create/update metadata, where metadata_cas_required is set.
+	metadataCASRequired = "metadata check-and-set parameter required"
+	metadataCASMismatch = "metadata check-and-set parameter does not match"
 )
+
+// says reports whether Vault refused a request with such a text, at status 400.
+func says(err error, text string) bool {
+	var answer *api.ResponseError
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusBadRequest && strings.Contains(strings.Join(answer.Errors, "\n"), text)
+}
 
 // fail files an error of Vault. quiet leaves Vault's message out of the text, for calls that sent a
 // token.
@@ -76,6 +87,8 @@ func classOfAnswer(answer *api.ResponseError) error {
 		return oauthstore.ErrUnavailable
 	case status == http.StatusRequestEntityTooLarge || strings.Contains(text, tooLarge):
 		return oauthstore.ErrRecordTooLarge
+	case strings.Contains(text, tooLong):
+		return nil // however often it is asked
 	case status == http.StatusForbidden || status == http.StatusUnauthorized:
 		return oauthstore.ErrAccessDenied
 	case status == http.StatusTooManyRequests:

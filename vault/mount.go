@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func (d *driver) checkMount(ctx context.Context) error {
 	path, _ := secret.Data["path"].(string)
 	options, _ := secret.Data["options"].(map[string]any)
 	switch {
-	case path != d.mount+"/":
+	case path != d.mount+"/" && !strings.HasSuffix(path, "/"+d.mount+"/"): // the latter in a namespace below the client's
 		return fmt.Errorf("vault: WithMount: %q is in the mount %q: the rest belongs to WithPrefix", d.mount, path)
 	case kind != "kv" && kind != "generic":
 		return fmt.Errorf("vault: WithMount: %q is a mount of type %q, want a KV secrets engine of version 2", d.mount, kind)

@@ -65,7 +65,10 @@ func TestMountUnderAPath(t *testing.T) {
 	save(t, s, "alice", 2)
 	s, err = New(b.client(), WithMount("team/kv/sub"))
 	require.NoError(t, err)
-	require.Error(t, s.SaveToken(context.Background(), &oauthstore.OAuthToken{ID: "x", AccessToken: "a"}))
+	const want = `"team/kv/sub" is in the mount "team/kv/": the rest belongs to WithPrefix`
+	require.ErrorContains(t, s.SaveToken(context.Background(), &oauthstore.OAuthToken{ID: "x", AccessToken: "a"}), want)
+	_, err = s.FindTokenByID(context.Background(), "x")
+	require.ErrorContains(t, err, want)
 }
 
 func TestNamespaces_workThroughTheClient(t *testing.T) {
@@ -113,4 +116,15 @@ func TestPolicy_withoutMetadataIsEnoughToSave(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.FindTokenByID(context.Background(), "alice")
 	require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
+}
+
+func TestNamespaces_mayBePartOfTheMount(t *testing.T) {
+	srv := vaulttest.NewServer(vaulttest.WithNamespaces("admin", "admin/team"))
+	defer srv.Close()
+	admin := srv.Client().WithNamespace("admin")
+	err := admin.WithNamespace("admin/team").Sys().Mount("secret", &api.MountInput{Type: "kv", Options: map[string]string{"version": "2"}})
+	require.NoError(t, err)
+	s, err := New(admin, WithMount("team/secret"))
+	require.NoError(t, err)
+	save(t, s, "alice", 2)
 }

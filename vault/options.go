@@ -79,7 +79,8 @@ func WithObserver(observe func(context.Context, oauthstore.Event)) Option {
 }
 
 // What Vault allows (KV version 2 API, create/update metadata; limits and maximums). There is no
-// documented limit to the length of a path; maxName stays below the keys of the usual storage backends.
+// documented limit to the length of a path; maxName stays below the keys of the usual storage backends, but "file":
+// Vault encrypts each part of a path, and the result must be the name of a file there.
 const (
 	maxName          = 512
 	maxValue         = 512 * 1024 // Consul's; integrated storage takes twice as much

@@ -27,7 +27,13 @@
 // # Limits
 //
 // A token's document must fit in 512 KiB, what Consul stores. The index is divided in time among several secrets: it
-// has no limit.
+// has no limit. Names of secrets may have 512 characters; on storage "file" about 100, since Vault makes a file's name of
+// each part of an encrypted path. Ids that are derived from user names fit.
+//
+// A mount that deletes versions by time (delete_version_after) would lose tokens that are not saved for that long, and
+// the index, which is written only when tokens come and go. New tokens are refused there, before they are stored. An
+// index that was deleted so, or by hand, is a [oauthstore.CorruptRecordError], not an empty store: "vault kv undelete"
+// brings it back, and so does Repair.
 //
 // # Permissions
 //

@@ -81,7 +81,7 @@ func refused(failure error) bool {
 	if isUnsettled(failure) {
 		return false
 	}
-	for _, sure := range []error{ErrConflict, ErrBlocked, ErrExhausted, oauthstore.ErrAccessDenied, oauthstore.ErrRecordTooLarge} {
+	for _, sure := range []error{ErrConflict, ErrBlocked, ErrExhausted, ErrNotSent, oauthstore.ErrAccessDenied, oauthstore.ErrRecordTooLarge} {
 		if errors.Is(failure, sure) {
 			return true
 		}

@@ -18,7 +18,8 @@ import (
 type Driver interface {
 	// Get returns the newest record of name and its revision, both from one read. A secret that is
 	// not there, has no version or waits for deletion is a Record without document; its revision is
-	// good for Put all the same.
+	// good for Put all the same. Where the driver can tell that neither it nor another store has deleted it, and that
+	// this can be undone, the Record is marked SoftDeleted.
 	//
 	// after, unless it is None, is a revision on which a Put met ErrConflict. Get then returns what
 	// followed it, even where the service's plain read still shows the old state; or, if the service
@@ -112,6 +113,9 @@ var (
 	// ErrBlocked says that the service does not take this name yet, since the secret of that name is
 	// still being deleted.
 	ErrBlocked = errors.New("the secret of this name is still being deleted")
+
+	// ErrNotSent says that the driver has not asked the service at all.
+	ErrNotSent = errors.New("nothing was written")
 
 	// ErrExhausted, beside oauthstore.ErrThrottled, says that a quota is used up for longer than it
 	// makes sense to wait.

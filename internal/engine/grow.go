@@ -445,6 +445,9 @@ func (t *tree) mayBury() bool {
 // replaceMissing puts an empty page in the place of one that is not there. Where something else is there by now it
 // does nothing.
 func (s *Store) replaceMissing(ctx context.Context, m *missingPage) error {
+	if len(m.above) == 0 {
+		return s.replaceRoot(ctx)
+	}
 	if s.liftSealed(ctx, m.above) {
 		return nil
 	}
@@ -458,5 +461,20 @@ func (s *Store) replaceMissing(ctx context.Context, m *missingPage) error {
 	if errors.Is(err, errMoved) {
 		return nil
 	}
+	return err
+}
+
+// replaceRoot puts an empty root in the place of one that somebody has deleted.
+func (s *Store) replaceRoot(ctx context.Context) error {
+	cur, err := s.read(ctx, indexName)
+	if err != nil {
+		return err
+	}
+	_, _, err = s.commit(ctx, indexName, cur, TidyAll, func(cur state, _ error) (*Record, error) {
+		if !cur.rec.SoftDeleted {
+			return nil, nil
+		}
+		return s.encodeNode(indexName, Record{}, &node{})
+	})
 	return err
 }

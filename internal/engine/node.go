@@ -109,6 +109,10 @@ const (
 
 // decodeNode returns what the secret holds; one that is not there is a leaf without entries.
 func (s *Store) decodeNode(name string, r Record) (*node, error) {
+	if r.SoftDeleted && name == indexName {
+		return nil, &missingPage{at: place{indexName, everywhere}, secret: s.driver.FullName(indexName),
+			reason: "the index was deleted by other means: undelete it, or Repair makes it anew"}
+	}
 	if !r.Live() {
 		return &node{}, nil
 	}

@@ -23,6 +23,7 @@ type Record struct {
 	Siblings    bool     // other records may have the same user name
 	Lease       lease    // who refreshes the token
 	Deleted     bool     // a tombstone: the record was deleted, its older versions perhaps not yet
+	SoftDeleted bool     // not stored: somebody else has deleted the secret in a way that can be undone
 	Writes      history  // to this secret, where the service counts them
 
 	// Written is when the record was last written, zero where the service does not count writes.

@@ -144,7 +144,7 @@ func (s *Store) leafFor(ctx context.Context, k key, how freshness) (*leaf, error
 		}
 		switch {
 		case pause == giveUp && missing != "":
-			return nil, &missingPage{l.place, l.above, s.driver.FullName(missing)}
+			return nil, &missingPage{l.place, l.above, s.driver.FullName(missing), "this page of the index is not there; Repair makes it anew"}
 		case pause == giveUp:
 			return nil, fmt.Errorf("%w: the index keeps changing", oauthstore.ErrUnavailable)
 		}
@@ -158,11 +158,13 @@ func (s *Store) leafFor(ctx context.Context, k key, how freshness) (*leaf, error
 	return l, err
 }
 
-// A missingPage is one that the index leads to and that is not there: somebody has deleted it by hand.
+// A missingPage is one that the index leads to and that is not there, or the root where that was surely there:
+// somebody has deleted it by hand.
 type missingPage struct {
 	at     place
 	above  []place
 	secret string
+	reason string
 }
 
 // Error implements error.
@@ -170,7 +172,7 @@ func (m *missingPage) Error() string { return m.Unwrap().Error() }
 
 // Unwrap makes it an oauthstore.CorruptRecordError.
 func (m *missingPage) Unwrap() error {
-	return &oauthstore.CorruptRecordError{Secret: m.secret, Reason: "this page of the index is not there; Repair makes it anew"}
+	return &oauthstore.CorruptRecordError{Secret: m.secret, Reason: m.reason}
 }
 
 // walk goes down from the root, once. With an error it returns how far it has come.

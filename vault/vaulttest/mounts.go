@@ -245,13 +245,17 @@ func (s *Server) readVisibleMount(c *call) (*response, error) {
 		return nil, errNoToken
 	}
 	path := mountPath(c.key)
-	m, _ := c.ns.find(path)
-	if m == nil || !s.mayUse(c.by, c.ns.path+m.path) {
+	ns, rest := s.namespaceOf(c.ns.path, path)
+	m, _ := ns.find(rest)
+	if m == nil || !s.mayUse(c.by, ns.path+m.path) {
 		return nil, fail(http.StatusForbidden, "preflight capability check returned 403, please ensure "+
 			"client's policies grant access to path %q", path)
 	}
 	data := m.info(systemTTL)
 	data["path"] = strings.TrimPrefix(m.path, "auth/")
+	if ns != c.ns {
+		data["path"] = ns.path + m.path
+	}
 	return &response{data: data}, nil
 }
 

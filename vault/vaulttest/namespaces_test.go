@@ -44,6 +44,20 @@ func TestWithNamespaces_takesThePathAsWell(t *testing.T) {
 	}
 }
 
+// Where the mount is in another namespace than the request, its path is the full one (Vault 1.21.4, logical_system.go,
+// pathInternalUIMountRead).
+func TestWithNamespaces_tellAboutAMountByItsPath(t *testing.T) {
+	f := start(t, vaulttest.WithNamespaces("team", "team/a"))
+	f.in("team/a")
+	for _, c := range []struct{ namespace, mount, want string }{
+		{"", "team/a/secret", "team/a/secret/"}, {"team", "a/secret", "team/a/secret/"}, {"team/a", "secret", "secret/"},
+	} {
+		secret, err := f.WithNamespace(c.namespace).Logical().Read("sys/internal/ui/mounts/" + c.mount)
+		require.NoError(t, err)
+		require.Equal(t, c.want, secret.Data["path"], "%s in %q", c.mount, c.namespace)
+	}
+}
+
 func TestWithNamespaces_knowsNoOthers(t *testing.T) {
 	f := start(t, vaulttest.WithNamespaces("team"))
 	_, err := f.WithNamespace("nowhere").KVv2("secret").Put(f.ctx, "app", map[string]any{"v": "1"})
