@@ -46,6 +46,12 @@ func (q quota) reserved(writes int) bool {
 	return !q.none() && q.per >= time.Hour && writes >= q.writes*75/100
 }
 
+// last is the writes of a token's record after which those that are left are kept for saves: of what a lease was taken
+// for, and of a new login.
+func (q quota) last(writes int) bool {
+	return !q.none() && q.per >= time.Hour && writes >= q.writes*90/100
+}
+
 // quota is the one of the service.
 func (s *Store) quota() quota {
 	l := s.driver.Limits()

@@ -50,7 +50,8 @@ func (l lease) shown(token *oauthstore.OAuthToken) *oauthstore.Lease {
 // LeaseToken implements oauthstore.TokenLeaser.
 //
 // Where the service counts writes, those that are left at the end of a day are kept for refresh tokens that were
-// replaced: a record whose refresh token never was gets no lease then, but an oauthstore.WriteQuotaError.
+// replaced: a record whose refresh token never was gets no lease then, but an oauthstore.WriteQuotaError. The very last
+// are kept for saves, and there are no leases at all: an oauthstore.ErrThrottled.
 func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest) (*oauthstore.Lease, error) {
 	if err := cmp.Or(ctx.Err(), request.Validate()); err != nil {
 		return nil, err
@@ -74,7 +75,10 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 		if !l.Take(request) {
 			return nil, nil
 		}
-		if q := s.quota(); len(f.record.Superseded) == 0 && q.reserved(cur.rec.Writes.count(q, time.Now())) {
+		switch q, writes := s.quota(), s.writes(cur.rec); {
+		case q.last(writes) && len(f.record.Superseded) > 0:
+			return nil, s.lastError(f.id)
+		case q.reserved(writes) && len(f.record.Superseded) == 0:
 			return nil, s.quotaError(f)
 		}
 		tries = append(tries, l)
@@ -118,9 +122,12 @@ func (s *Store) lockRecord(ctx context.Context, id string) (f *found, unlock fun
 // RenewLease implements oauthstore.TokenLeaser.
 func (s *Store) RenewLease(ctx context.Context, l *oauthstore.Lease) error {
 	until := time.UnixMilli(time.Now().Add(l.For).UnixMilli()).UTC()
-	f, err := s.changeLease(ctx, l, func(had lease) (lease, error) {
-		if !l.Held || had.holder != l.Holder {
+	f, err := s.changeLease(ctx, l, func(had lease, writes int) (lease, error) {
+		switch {
+		case !l.Held || had.holder != l.Holder:
 			return had, oauthstore.ErrLeaseLost
+		case s.quota().last(writes):
+			return had, s.lastError(l.Token.ID)
 		}
 		had.until = until
 		return had, nil
@@ -135,7 +142,7 @@ func (s *Store) RenewLease(ctx context.Context, l *oauthstore.Lease) error {
 
 // ReleaseLease implements oauthstore.TokenLeaser.
 func (s *Store) ReleaseLease(ctx context.Context, l *oauthstore.Lease) error {
-	_, err := s.changeLease(ctx, l, func(had lease) (lease, error) {
+	_, err := s.changeLease(ctx, l, func(had lease, _ int) (lease, error) {
 		if l.Held && had.holder == l.Holder {
 			had = lease{}
 		}
@@ -145,7 +152,7 @@ func (s *Store) ReleaseLease(ctx context.Context, l *oauthstore.Lease) error {
 }
 
 // changeLease makes the lease on the record what change says, of one that is nobody's where there is no record.
-func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change func(had lease) (lease, error)) (*found, error) {
+func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change func(had lease, writes int) (lease, error)) (*found, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -157,11 +164,11 @@ func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change fun
 	s.leases.take(l) // it becomes an old one
 	after, _, err := s.commit(ctx, f.name, f.state, 0, func(cur state, _ error) (*Record, error) {
 		if !cur.rec.Live() {
-			_, err := change(lease{})
+			_, err := change(lease{}, 0)
 			return nil, err
 		}
 		next := cur.rec
-		if next.Lease, err = change(cur.rec.Lease); err != nil || next.Lease == cur.rec.Lease {
+		if next.Lease, err = change(cur.rec.Lease, s.writes(cur.rec)); err != nil || next.Lease == cur.rec.Lease {
 			return nil, err
 		}
 		return &next, nil

@@ -284,6 +284,65 @@ func TestLease_whereWritesAreCounted(t *testing.T) {
 	}
 }
 
+// Whoever has a lease can store what came of it, and a new login can be stored at any time of the day.
+func TestLease_theVeryLastWritesAreForSaves(t *testing.T) {
+	for _, before := range []int{0, 1} {
+		virtually(t, func(t *testing.T) {
+			s := daily().store()
+			save(t, s, under("x", "alice"))
+			for i := range before {
+				save(t, s, oauthstore.OAuthToken{ID: "x", Scope: fmt.Sprint(i)})
+			}
+			refresh := func(i int) error {
+				l, err := s.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: "x", For: time.Minute})
+				if err != nil {
+					return err
+				}
+				token := *l.Token
+				token.AccessToken, token.RefreshToken = fmt.Sprint("access ", i), fmt.Sprint("refresh ", i)
+				if err := s.SaveLeased(t.Context(), l, &token); err != nil {
+					t.Fatalf("refresh %d: what was refreshed under a lease cannot be stored: %v", i, err)
+				}
+				return nil
+			}
+			done := 0
+			var err error
+			for ; err == nil; done++ {
+				err = refresh(done)
+			}
+			wantIs(t, err, oauthstore.ErrThrottled)
+			if done < 45 {
+				t.Errorf("%d refreshes in a day, want 45", done)
+			}
+			save(t, s, oauthstore.OAuthToken{ID: "x", RefreshToken: "of a new login"})
+			time.Sleep(26 * time.Hour)
+			if err := refresh(done); err != nil {
+				t.Errorf("the next day: %v", err)
+			}
+		})
+	}
+}
+
+// A holder that cannot save, and renews its lease for hours, uses up no writes that the save needs.
+func TestLease_isNotRenewedWithTheVeryLastWrites(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		s := daily().store()
+		save(t, s, under("x", "alice"))
+		l := leaseIt(t, s, oauthstore.LeaseRequest{})
+		var err error
+		for err == nil {
+			time.Sleep(10 * time.Second)
+			err = s.RenewLease(t.Context(), l)
+		}
+		wantIs(t, err, oauthstore.ErrThrottled)
+		token := *l.Token
+		token.RefreshToken = "replaced"
+		if err := s.SaveLeased(t.Context(), l, &token); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestLease_spacingDoesNotKeepASaveFromGivingItBack(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := daily()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/oauthstore/oauthstore"
@@ -23,14 +24,13 @@ func renews(was, is *oauthstore.OAuthToken) bool {
 // spares reports whether a new access token for the record is not to be stored; the error is that there are no
 // writes left for it.
 func (s *Store) spares(f *found) (bool, error) {
-	q, now, rec := s.quota(), time.Now(), f.state.rec
-	since := now.Sub(rec.Written)
+	rec := f.state.rec
+	since := time.Since(rec.Written)
 	if s.spacing > 0 && !rec.Written.IsZero() && since < s.spacing && since > -grace {
 		return true, nil
 	}
-	writes := rec.Writes.count(q, now)
 	switch {
-	case !q.reserved(writes):
+	case !s.quota().reserved(s.writes(rec)):
 		return false, nil
 	case s.spacing > 0:
 		return true, nil
@@ -39,8 +39,17 @@ func (s *Store) spares(f *found) (bool, error) {
 	}
 }
 
+// writes is how many writes of the record the service counts.
+func (s *Store) writes(r Record) int { return r.Writes.count(s.quota(), time.Now()) }
+
 // quotaError says that what is left of the writes to the record is kept for more than access tokens.
 func (s *Store) quotaError(f *found) error {
 	q, now, writes := s.quota(), time.Now(), f.state.rec.Writes
 	return &oauthstore.WriteQuotaError{ID: f.id, Writes: writes.count(q, now), Per: q.per, RetryAfter: writes.until(q, now)}
+}
+
+// lastError says that what is left of the writes to the record under id is kept for saves.
+func (s *Store) lastError(id string) error {
+	return fmt.Errorf("%w: id %q was written so often that the writes that are left are kept for saves, and there is no lease",
+		oauthstore.ErrThrottled, id)
 }
