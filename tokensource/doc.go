@@ -4,15 +4,17 @@
 //
 //	tokens, err := tokensource.New(store, &oauth2.Config{…})
 //	…
-//	client := tokens.User("alice").Client(nil) // an *http.Client that authorizes its requests
-//	resp, err := client.Get("https://api.example.com/contacts")
+//	alice := tokens.User("alice").Client(nil) // an *http.Client that authorizes its requests, to be kept
+//	…
+//	resp, err := alice.Get("https://api.example.com/contacts")
 //
 // The first login is [Tokens.Exchange], with the authorization code.
 //
 // # Refreshing
 //
 // A token is refreshed some minutes before it ends, in the background, while callers go on with it: see [WithEarly]
-// and [WithForeground]. In one process there is one refresh of a record at a time, and a caller that gives up does not
+// and [WithForeground]. For that a [Source] is kept, or its client: one that is made for each request finds the token in
+// the store, and refreshes it only once it has ended. In one process there is one refresh of a record at a time, and a caller that gives up does not
 // end it for the others.
 //
 // Over a store that gives out leases ([oauthstore.TokenLeaser]; all stores of this module do) one process of all asks
@@ -35,9 +37,10 @@
 // for a while; where it is refused, the error is a [*ReauthRequiredError] whose AnswerLost is set, and the user has to
 // log in again.
 //
-// Over a store without leases all of that holds within one process. Two processes may refresh at once, the later save
-// wins, and a provider that detects reuse may end the user's session. Where the store is no [oauthstore.TokenUpdater]
-// either, a token that is deleted during its refresh may come back.
+// Over a store without leases all of that holds within one process, but for a login or a logout in the moment between a
+// last look into the store and the save. Two processes may refresh at once, the later save wins, and a provider that
+// detects reuse may end the user's session. Where the store is no [oauthstore.TokenUpdater] either, a token that is
+// deleted in that moment comes back.
 //
 // # Errors
 //

@@ -95,9 +95,15 @@ func (e *ProviderError) deadGrant() bool {
 	}
 }
 
-// refusesClient reports whether it may be the way in which the client authenticates that was refused.
+// refusesClient reports whether it may be the way in which the client authenticates that was refused. A server that
+// does not look at the header misses a parameter.
 func (e *ProviderError) refusesClient() bool {
-	return e.Code == "invalid_client" || e.Status == http.StatusUnauthorized || e.Status == http.StatusBadRequest && e.Code == ""
+	switch {
+	case e.Code == "invalid_client" || e.Code == "invalid_request":
+		return true
+	default:
+		return e.Status == http.StatusUnauthorized || e.Status == http.StatusBadRequest && e.Code == ""
+	}
 }
 
 // codes are the characters of error codes (RFC 6749, 5.2), and so many that no token passes for one.
@@ -112,8 +118,9 @@ func code(said string) string {
 }
 
 // A NotSavedError says that the provider has given a new token that could not be stored. It comes beside the token,
-// which may be used. Saving goes on in the background until it succeeds or [Tokens.Shutdown] is called; other
-// processes have nothing but what is stored.
+// which may be used, as long as that is good. After a refresh saving goes on in the background until it succeeds, at
+// most until [Tokens.Shutdown] gives up, unless the store can never keep the token (oauthstore.ErrInvalidToken,
+// ErrRecordTooLarge); after [Tokens.Exchange] it is the caller's. Other processes have nothing but what is stored.
 type NotSavedError struct {
 	ID  string // of the record, empty for a new one
 	Err error  // the store's last error

@@ -63,23 +63,23 @@ func (g *granted) over(had *oauthstore.OAuthToken) *oauthstore.OAuthToken {
 }
 
 // refresh asks with the refresh token (RFC 6749, 6), once.
-func (p *provider) refresh(ctx context.Context, refreshToken string) (*granted, error) {
-	return p.ask(ctx, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
+func (p *provider) refresh(ctx context.Context, refreshToken string, sure func() error) (*granted, error) {
+	return p.ask(ctx, sure, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
 		return c.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken}).Token()
 	})
 }
 
 // exchange asks with an authorization code (RFC 6749, 4.1.3), once.
-func (p *provider) exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*granted, error) {
-	return p.ask(ctx, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
+func (p *provider) exchange(ctx context.Context, code string, sure func() error, opts ...oauth2.AuthCodeOption) (*granted, error) {
+	return p.ask(ctx, sure, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
 		return c.Exchange(ctx, code, opts...)
 	})
 }
 
 // ask asks once; but where it is not known how the provider wants the client to authenticate, and it has refused the
-// one way, also the other. Package oauth2 would do so after any failure, and so send a refresh token a second time of
-// which the first has perhaps taken effect.
-func (p *provider) ask(ctx context.Context, how func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*granted, error) {
+// one way, also the other, if sure says that it still is our turn. Package oauth2 would do so after any failure, and so
+// send a refresh token a second time of which the first has perhaps taken effect.
+func (p *provider) ask(ctx context.Context, sure func() error, how func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*granted, error) {
 	style := oauth2.AuthStyle(p.style.Load())
 	known := style != oauth2.AuthStyleAutoDetect
 	if !known {
@@ -88,6 +88,9 @@ func (p *provider) ask(ctx context.Context, how func(context.Context, *oauth2.Co
 	g, err := p.askIn(ctx, style, how)
 	var refused *ProviderError
 	if !known && errors.As(err, &refused) && refused.refusesClient() {
+		if err := sure(); err != nil {
+			return nil, err
+		}
 		style = oauth2.AuthStyleInParams
 		g, err = p.askIn(ctx, style, how)
 	}
@@ -100,7 +103,7 @@ func (p *provider) ask(ctx context.Context, how func(context.Context, *oauth2.Co
 func (p *provider) askIn(ctx context.Context, style oauth2.AuthStyle, how func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*granted, error) {
 	c := copied(p.config)
 	c.Endpoint.AuthStyle = style
-	g := &granted{assumed: p.lifetime, begun: time.Now()}
+	g := &granted{assumed: p.lifetime, begun: time.UnixMilli(time.Now().UnixMilli()).UTC()} // as it is stored: by the wall clock
 	client, rec := *p.client, &recorder{base: p.client.Transport}
 	client.Transport = rec
 	got, err := how(context.WithValue(ctx, oauth2.HTTPClient, &client), c)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 
@@ -13,7 +14,8 @@ import (
 )
 
 // A recorder sees the answer to one token request before package oauth2 does, which keeps no status of an answer that
-// it cannot read, and cannot read one in which expires_in is no whole number: a refresh token beside it would be lost.
+// it cannot read, and cannot read one in which expires_in is no whole number, a description no text, or which is JSON
+// under another name: a refresh token beside it would be lost.
 type recorder struct {
 	base    http.RoundTripper
 	status  int            // of an answer that has come in full
@@ -39,18 +41,40 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	r.status = resp.StatusCode
-	if json.Unmarshal(body, &r.members) == nil && r.members[expiresInMember] != nil {
-		rest := make(map[string]json.RawMessage)
-		if json.Unmarshal(body, &rest) == nil {
-			delete(rest, expiresInMember)
-			if without, err := json.Marshal(rest); err == nil {
-				body = without
-			}
-		}
+	if json.Unmarshal(body, &r.members) == nil && r.members != nil {
+		resp.Header = jsonHeader(resp.Header)
+		body = r.readable(body)
 	}
 	resp.Body = &readBody{bytes.NewReader(body), resp.Body}
 	resp.ContentLength = int64(len(body))
 	return resp, nil
+}
+
+// jsonHeader is the header of an answer that is JSON, whatever it says.
+func jsonHeader(h http.Header) http.Header {
+	own := make(http.Header, len(h)+1)
+	maps.Copy(own, h)
+	own.Set("Content-Type", "application/json")
+	return own
+}
+
+// readable is the body of an answer without what package oauth2 may not be able to read, and is not asked for.
+func (r *recorder) readable(body []byte) []byte {
+	rest := make(map[string]json.RawMessage)
+	if json.Unmarshal(body, &rest) != nil {
+		return body
+	}
+	for _, member := range []string{expiresInMember, "error_description", "error_uri"} {
+		delete(rest, member)
+	}
+	if _, ok := r.members["error"].(string); !ok {
+		delete(rest, "error")
+	}
+	without, err := json.Marshal(rest)
+	if err != nil {
+		return body
+	}
+	return without
 }
 
 // readBody is a body that was read.

@@ -19,6 +19,7 @@ type refresh struct {
 	begun time.Time
 
 	waited bool    // for another process
+	hasty  int     // tries to save at the end of the process
 	answer *answer // that is still to be saved when run returns
 }
 
@@ -33,6 +34,12 @@ type stale struct {
 // expiry.
 func (s stale) is(token *oauthstore.OAuthToken) bool {
 	return token.AccessToken == s.token.AccessToken && (s.refused || token.Expiry.Equal(s.token.Expiry))
+}
+
+// sameOwner reports whether the record that now has token still is the same user's and client's. One that has no client
+// is found under that which was asked for.
+func (s stale) sameOwner(token *oauthstore.OAuthToken) bool {
+	return token.UserName == s.token.UserName && (token.ClientID == "" || token.ClientID == s.token.ClientID)
 }
 
 // An answer of the provider that the store has not taken.
@@ -52,6 +59,9 @@ func (t *Tokens) askingTime() time.Duration { return time.Duration(t.tries) * 30
 // errBusy says that another process is at it, and that there is no hurry.
 var errBusy = errors.New("tokensource: another process refreshes the token")
 
+// errAnother says that the record is another user's or client's by now: it is to be found again.
+var errAnother = fmt.Errorf("%w: tokensource: the record keeps changing hands", oauthstore.ErrUnavailable)
+
 // errAgain says that the record has changed, and is to be looked at again.
 var errAgain = errors.New("the record has changed")
 
@@ -67,7 +77,8 @@ func (r *refresh) run(ctx context.Context) (*oauthstore.OAuthToken, error) {
 			return token, err
 		}
 	}
-	return nil, fmt.Errorf("%w: tokensource: record %q keeps changing", oauthstore.ErrUnavailable, r.id)
+	return nil, fmt.Errorf("%w: tokensource: record %q keeps changing, or its lease ends before the store has answered",
+		oauthstore.ErrUnavailable, r.id)
 }
 
 // maxTurns is how often a refresh starts over where somebody else has changed the record, or has taken the lease.
@@ -91,11 +102,14 @@ func (r *refresh) over(token *oauthstore.OAuthToken) bool { return r.is(token) |
 
 // due reports whether the token is to be refreshed, as far as it can be.
 func (r *refresh) due(token *oauthstore.OAuthToken) bool {
-	return r.over(token) && r.refusalOf(token) == nil
+	return r.sameOwner(token) && r.over(token) && r.refusalOf(token) == nil
 }
 
 // settled returns a token that is not due.
 func (r *refresh) settled(token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
+	if !r.sameOwner(token) {
+		return nil, errAnother
+	}
 	if err := r.refusalOf(token); err != nil && r.over(token) {
 		return nil, err
 	}
@@ -109,7 +123,7 @@ const leaseTries = 3
 func (r *refresh) leased(ctx context.Context, leaser oauthstore.TokenLeaser) (*oauthstore.OAuthToken, error) {
 	bounded, cancel := context.WithTimeout(ctx, r.patience())
 	defer cancel()
-	var w watch
+	w := r.watch(r.id)
 	for waits, failures := 1, 0; ; {
 		l, err := leaser.LeaseToken(bounded, oauthstore.LeaseRequest{ID: r.id, For: r.lease, Due: r.due, TakeOver: w.ended()})
 		switch {
@@ -123,17 +137,23 @@ func (r *refresh) leased(ctx context.Context, leaser oauthstore.TokenLeaser) (*o
 		case err != nil:
 			return nil, err
 		case l.Held:
+			r.unwatch(r.id)
 			return r.hold(ctx, leaser, l)
 		case l.Holder == "":
+			r.unwatch(r.id)
 			return r.settled(l.Token)
 		case r.foreground && r.good:
+			w.see(l, false)
 			return nil, errBusy // the caller has a token, and may be frozen
 		default:
 			d := w.see(l, !r.good || !r.valid(r.token))
 			r.waited = true
 			r.observe(ctx, Event{Kind: LeaseWaited, ID: r.id, Attempt: waits, Duration: d})
 			waits++
-			if err := sleep(bounded, d); err != nil {
+			switch err := sleep(bounded, d); {
+			case err != nil && ctx.Err() == nil:
+				return nil, fmt.Errorf("%w: tokensource: another process has the lease on record %q", oauthstore.ErrUnavailable, r.id)
+			case err != nil:
 				return nil, err
 			}
 		}
@@ -175,10 +195,10 @@ func (r *refresh) hold(ctx context.Context, leaser oauthstore.TokenLeaser, l *oa
 
 // alone refreshes the token without a lease.
 func (r *refresh) alone(ctx context.Context) (*oauthstore.OAuthToken, error) {
-	bounded, cancel := context.WithTimeout(ctx, r.patience())
-	defer cancel()
 	read := func() (*oauthstore.OAuthToken, error) {
-		return r.store.FindTokenByID(oauthstore.Uncached(bounded), r.id)
+		bounded, cancel := context.WithTimeout(ctx, r.patience())
+		defer cancel()
+		return r.read(bounded)
 	}
 	token, err := read()
 	if err != nil {
@@ -187,26 +207,37 @@ func (r *refresh) alone(ctx context.Context) (*oauthstore.OAuthToken, error) {
 	if !r.due(token) {
 		return r.settled(token)
 	}
-	got, err := r.ask(ctx, token, func() error { return nil })
+	got, err := r.ask(ctx, token, always)
 	if err != nil {
 		return nil, r.failure(token, false, err, read)
 	}
 	next := got.over(token)
 	return r.save(ctx, next, func(ctx context.Context) (*oauthstore.OAuthToken, error) {
+		bounded, cancel := context.WithTimeout(ctx, r.patience())
+		defer cancel()
 		own := *next
-		return &own, r.update(ctx, &own)
+		return &own, r.update(bounded, &own, token)
 	}, func() {})
 }
 
-// update saves the token, but where its record was deleted, as far as the store can tell.
-func (r *refresh) update(ctx context.Context, token *oauthstore.OAuthToken) error {
+// read reads the record, past a cache.
+func (r *refresh) read(ctx context.Context) (*oauthstore.OAuthToken, error) {
+	return found(r.store.FindTokenByID(oauthstore.Uncached(ctx), r.id))
+}
+
+// update saves the token, but where its record was deleted, or the user has logged in since the provider was asked with
+// what asked has, as far as the store can tell.
+func (r *refresh) update(ctx context.Context, token, asked *oauthstore.OAuthToken) error {
+	switch now, err := r.read(ctx); {
+	case err != nil:
+		return err
+	case now.RefreshToken != asked.RefreshToken && now.RefreshToken != token.RefreshToken:
+		return oauthstore.ErrLeaseLost
+	}
 	if u, ok := r.store.(oauthstore.TokenUpdater); ok {
 		if err := u.UpdateToken(ctx, token); !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
-	}
-	if _, err := r.store.FindTokenByID(oauthstore.Uncached(ctx), r.id); err != nil {
-		return err
 	}
 	return r.store.SaveToken(ctx, token)
 }
@@ -224,7 +255,7 @@ func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure fu
 			return nil, &ReauthRequiredError{ID: token.ID, UserName: token.UserName}
 		}
 		begin := time.Now()
-		got, err := r.askWith(ctx, token)
+		got, err := r.askWith(ctx, token, sure)
 		r.observe(ctx, Event{Kind: Asked, ID: r.id, Attempt: attempt, Duration: time.Since(begin), Err: err})
 		var p *ProviderError
 		if !errors.As(err, &p) {
@@ -247,18 +278,21 @@ func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure fu
 }
 
 // askWith asks once: with the refresh token, or the authorization code of a record that has only that.
-func (r *refresh) askWith(ctx context.Context, token *oauthstore.OAuthToken) (*granted, error) {
+func (r *refresh) askWith(ctx context.Context, token *oauthstore.OAuthToken, sure func() error) (*granted, error) {
 	if token.RefreshToken != "" {
-		return r.provider.refresh(ctx, token.RefreshToken)
+		return r.provider.refresh(ctx, token.RefreshToken, sure)
 	}
 	var opts []oauth2.AuthCodeOption
 	if token.RedirectURL != "" {
 		opts = append(opts, oauth2.SetAuthURLParam("redirect_uri", token.RedirectURL))
 	}
-	return r.provider.exchange(ctx, token.GrantToken, opts...)
+	return r.provider.exchange(ctx, token.GrantToken, sure, opts...)
 }
 
 func never(*oauthstore.OAuthToken) bool { return false }
+
+// always is how sure one is of one's turn where there is no lease.
+func always() error { return nil }
 
 // failure is the error after the provider has failed. That it does not take the refresh token any more is believed only
 // where the record still has that one; else it is errAgain.

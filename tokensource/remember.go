@@ -11,6 +11,7 @@ import (
 type failed struct {
 	grant    string
 	refusal  *ReauthRequiredError // the provider does not take it
+	beside   string               // the access token that the record had then
 	noAnswer bool                 // a request with it had no answer
 	failures int
 	err      error // of the last, to be returned until then
@@ -62,15 +63,37 @@ func (t *Tokens) forget(id string) {
 
 // bury notes that the provider does not take the token's refresh token any more: it is not asked again.
 func (t *Tokens) bury(token *oauthstore.OAuthToken, err *ReauthRequiredError) {
-	t.remember(token, func(f *failed) { f.refusal = err })
+	t.remember(token, func(f *failed) { f.refusal, f.beside = err, token.AccessToken })
 }
 
-// refusalOf returns what the provider has said of the token's refresh token, nil if it may still be good.
+// refusalOf returns what the provider has said of the token's refresh token, nil if it may still be good: somebody has
+// got another access token for it since.
 func (t *Tokens) refusalOf(token *oauthstore.OAuthToken) error {
-	if f := t.recall(token); f.refusal != nil {
+	if f := t.recall(token); f.refusal != nil && f.beside == token.AccessToken {
 		return f.refusal
 	}
 	return nil
+}
+
+// watch is what this process has seen of others' leases on the record. It belongs to the one refresh of that.
+func (t *Tokens) watch(id string) *watch {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := t.watches[id]
+	if w == nil {
+		if len(t.watches) >= maxFailed {
+			clear(t.watches)
+		}
+		w = new(watch)
+		t.watches[id] = w
+	}
+	return w
+}
+
+func (t *Tokens) unwatch(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.watches, id)
 }
 
 func (t *Tokens) noAnswer(token *oauthstore.OAuthToken) {

@@ -40,7 +40,7 @@ func (r *refresh) settle(ctx context.Context, next *oauthstore.OAuthToken, err e
 		r.observe(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
 		return true, errAgain
 	case errors.Is(err, oauthstore.ErrTokenNotFound):
-		return true, oauthstore.ErrTokenNotFound // logged out meanwhile
+		return true, errAgain // logged out meanwhile, and perhaps in again
 	case isWriteQuota(err) && next.RefreshToken == r.token.RefreshToken:
 		r.observe(ctx, Event{Kind: SaveFailed, ID: r.id, Err: err})
 		return true, nil // an access token that can be had again, and no writes left for it
@@ -81,14 +81,15 @@ func (r *refresh) keepSaving(ctx context.Context) {
 	}
 }
 
-// rest waits before the next try, not for long once the process is to end, and reports whether ctx still runs.
+// rest waits before the next try, at first not for long once the process is to end, and reports whether ctx still runs.
 func (r *refresh) rest(ctx context.Context, failures int) bool {
 	timer := time.NewTimer(pause(failures, time.Second, 30*time.Second))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-r.closed:
-		return sleep(ctx, 200*time.Millisecond) == nil
+		r.hasty++
+		return sleep(ctx, pause(r.hasty, 200*time.Millisecond, 10*time.Second)) == nil
 	case <-ctx.Done():
 	}
 	return ctx.Err() == nil

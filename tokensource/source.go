@@ -50,6 +50,13 @@ func (h *held) valid(now time.Time) bool {
 	return h != nil && h.token.AccessToken != "" && (h.end.IsZero() || now.Before(h.end))
 }
 
+// isRepeatedBy reports whether the provider has given the same access token once more, to live no longer than before
+// (expires_in counts in seconds).
+func (h *held) isRepeatedBy(token *oauthstore.OAuthToken) bool {
+	return h != nil && token.AccessToken == h.token.AccessToken && !h.token.Expiry.IsZero() &&
+		!token.Expiry.IsZero() && token.Expiry.Before(h.token.Expiry.Add(2*time.Second))
+}
+
 func (h *held) isDue(now time.Time) bool { return !h.due.IsZero() && !now.Before(h.due) }
 
 // given is the token as it is given out: without the refresh token, so that nobody refreshes it past the store.
@@ -141,8 +148,14 @@ func (s *Source) land(f *flight) {
 
 func (s *Source) landed(f *flight) {
 	s.flight = nil
-	if f.token != nil && s.tokens.valid(f.token) {
-		s.have.Store(s.tokens.hold(f.token))
+	if f.token != nil {
+		h := s.tokens.hold(f.token)
+		if f.err == nil && s.have.Load().isRepeatedBy(f.token) {
+			h.due, h.end = f.token.Expiry, f.token.Expiry // before that the provider gives no other
+		}
+		if h.valid(time.Now()) {
+			s.have.Store(h)
+		}
 	}
 	if f.err == nil {
 		s.failures, s.retry = 0, time.Time{}
@@ -159,9 +172,11 @@ func (s *Source) landed(f *flight) {
 func (s *Source) fetch(ctx context.Context, h *held) (*oauthstore.OAuthToken, error) {
 	t := s.tokens
 	if h.valid(time.Now()) {
-		return t.refresh(ctx, stale{token: h.token, good: true})
+		if next, err := t.refresh(ctx, stale{token: h.token, good: true}); !errors.Is(err, errAnother) {
+			return next, err
+		}
 	}
-	for {
+	for again := 0; ; {
 		token, refused, err := s.look(ctx)
 		if err != nil || t.valid(token) && !refused {
 			return token, err
@@ -172,7 +187,12 @@ func (s *Source) fetch(ctx context.Context, h *held) (*oauthstore.OAuthToken, er
 			if err := sleep(ctx, 100*time.Millisecond); err != nil {
 				return nil, err
 			}
-		case err == nil && s.isRefused(next): // it was begun before that was known
+		case errors.Is(err, errAnother) && again < maxTurns:
+			again++
+		case err == nil && s.isRefused(next) && again == 0: // it was begun before that was known, perhaps
+			again++
+		case err != nil && next != nil && (s.isRefused(next) || !t.valid(next)): // it is not stored, and of no use by now
+			return nil, err
 		default:
 			return next, err
 		}
@@ -183,7 +203,7 @@ func (s *Source) fetch(ctx context.Context, h *held) (*oauthstore.OAuthToken, er
 func (s *Source) look(ctx context.Context) (*oauthstore.OAuthToken, bool, error) {
 	bounded, cancel := context.WithTimeout(ctx, s.tokens.patience())
 	defer cancel()
-	token, err := s.find(bounded)
+	token, err := found(s.find(bounded))
 	if err != nil {
 		return nil, false, err
 	}
@@ -191,6 +211,14 @@ func (s *Source) look(ctx context.Context) (*oauthstore.OAuthToken, bool, error)
 		return nil, false, &oauthstore.InvalidTokenError{Field: "ClientID", Reason: "of the record is another client's: its refresh token is not for this provider"}
 	}
 	return token, s.isRefused(token), nil
+}
+
+// found is what a store has returned, of which one of the two is to be nil and the other is not.
+func found(token *oauthstore.OAuthToken, err error) (*oauthstore.OAuthToken, error) {
+	if token == nil && err == nil {
+		return nil, errors.New("tokensource: the store returns neither a token nor an error")
+	}
+	return token, err
 }
 
 func (s *Source) isRefused(token *oauthstore.OAuthToken) bool {

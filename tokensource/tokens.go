@@ -23,6 +23,7 @@ type Tokens struct {
 	flights map[string]*flight // by record id
 	unsaved map[string]*answer // by record id
 	failed  map[string]*failed // by record id
+	watches map[string]*watch  // by record id
 	closing bool
 	closed  chan struct{} // then
 
@@ -52,7 +53,8 @@ func New(store oauthstore.TokenStore, config *oauth2.Config, opts ...Option) (*T
 	}
 	t := &Tokens{
 		options: o, store: store, provider: newProvider(config, &o),
-		flights: make(map[string]*flight), unsaved: make(map[string]*answer), failed: make(map[string]*failed), closed: make(chan struct{}),
+		flights: make(map[string]*flight), unsaved: make(map[string]*answer), failed: make(map[string]*failed),
+		watches: make(map[string]*watch), closed: make(chan struct{}),
 	}
 	t.lifetimes, t.end = context.WithCancel(context.Background())
 	return t, nil
@@ -86,7 +88,7 @@ func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oa
 		return nil, &oauthstore.InvalidTokenError{Field: "code", Reason: "is empty"}
 	}
 	begin := time.Now()
-	got, err := t.provider.exchange(ctx, code, opts...)
+	got, err := t.provider.exchange(ctx, code, always, opts...)
 	t.observe(ctx, Event{Kind: Asked, Attempt: 1, Duration: time.Since(begin), Err: err})
 	if err != nil {
 		err = asReauth(err, &oauthstore.OAuthToken{UserName: userName}, false)
@@ -97,6 +99,9 @@ func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oa
 	}
 	token := got.over(&oauthstore.OAuthToken{})
 	token.UserName, token.ClientID = userName, t.provider.config.ClientID
+	if userName == "" {
+		token.ID = oauthstore.RandomID() // so that a second try is not a second record
+	}
 	err = t.patiently(ctx, func(int) error { return t.saveLogin(ctx, got, token) }, func(attempt int, err error) {
 		t.observe(ctx, Event{Kind: SaveRetried, Attempt: attempt, Err: err})
 	})

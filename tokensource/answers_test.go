@@ -1,0 +1,217 @@
+//go:build go1.25
+
+package tokensource_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/tokensource"
+	"github.com/oauthstore/oauthstore/tokensource/authtest"
+)
+
+// Providers that do not answer as most do.
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// asking are the tokens of a process whose provider is a function.
+func (w *world) asking(provider roundTrip, style oauth2.AuthStyle, opts ...tokensource.Option) *tokensource.Tokens {
+	w.t.Helper()
+	c := w.config()
+	c.Endpoint.AuthStyle = style
+	tokens, err := tokensource.New(w.store, c, append([]tokensource.Option{
+		tokensource.WithHTTPClient(&http.Client{Transport: provider}), tokensource.WithObserver(w.observe),
+	}, opts...)...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return tokens
+}
+
+func answer(r *http.Request, status int, contentType, body string) *http.Response {
+	return &http.Response{
+		Status: fmt.Sprint(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(strings.NewReader(body)),
+	}
+}
+
+func TestRefresh_answersThatCanBeRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		status            int
+		contentType, body string
+		reauth            bool
+	}{
+		"a description that is no text":       {400, "application/json", `{"error":"invalid_grant","error_description":["expired"]}`, true},
+		"a refusal under another name":        {400, "text/plain; charset=utf-8", `{"error":"invalid_grant"}`, true},
+		"tokens under another name":           {200, "text/plain; charset=utf-8", `{"access_token":"a2","expires_in":3600,"refresh_token":"r2"}`, false},
+		"tokens beside an error that is none": {200, "application/json", `{"access_token":"a2","expires_in":3600,"refresh_token":"r2","error":false}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.login("alice")
+				time.Sleep(lifetime)
+				tokens := w.asking(func(r *http.Request) (*http.Response, error) {
+					return answer(r, c.status, c.contentType, c.body), nil
+				}, oauth2.AuthStyleInHeader)
+				_, err := tokens.User("alice").Token()
+				if c.reauth {
+					wantReauth(t, err, "alice", false)
+				} else if err != nil || w.stored("alice").RefreshToken != "r2" {
+					t.Errorf("got error %v, and the new refresh token stored: %v", err, w.stored("alice").RefreshToken == "r2")
+				}
+			})
+		})
+	}
+}
+
+// A server that does not look at the header misses a parameter.
+func TestRefresh_aProviderThatWantsTheClientInTheBody(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.login("alice")
+		time.Sleep(lifetime)
+		tokens := w.asking(func(r *http.Request) (*http.Response, error) {
+			if err := r.ParseForm(); err != nil {
+				return nil, err
+			}
+			if r.PostForm.Get("client_id") == "" {
+				return answer(r, 400, "application/json", `{"error":"invalid_request","error_description":"client_id is missing"}`), nil
+			}
+			return answer(r, 200, "application/json", `{"access_token":"a2","expires_in":3600}`), nil
+		}, oauth2.AuthStyleAutoDetect)
+		if _, err := tokens.User("alice").Token(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// unrenewed leases are lost where the provider is slow.
+type unrenewed struct{ leasingStore }
+
+func (unrenewed) RenewLease(context.Context, *oauthstore.Lease) error {
+	return oauthstore.ErrUnavailable
+}
+
+func TestRefresh_theOtherWayToAuthenticateNeedsTheLeaseToo(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.login("alice")
+		time.Sleep(lifetime)
+		c := w.config()
+		c.Endpoint.AuthStyle = oauth2.AuthStyleAutoDetect
+		late := roundTrip(func(r *http.Request) (*http.Response, error) {
+			resp, err := w.RoundTrip(r)
+			if _, _, inHeader := r.BasicAuth(); inHeader {
+				time.Sleep(15 * time.Second) // until the other process has refreshed
+			}
+			return resp, err
+		})
+		slow, err := tokensource.New(unrenewed{w.store.(leasingStore)}, c,
+			tokensource.WithHTTPClient(&http.Client{Transport: late}), tokensource.WithLease(3*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := w.asking(w.RoundTrip, oauth2.AuthStyleInParams, tokensource.WithLease(3*time.Second))
+		together(2, func(i int) {
+			time.Sleep(time.Duration(i) * time.Second)
+			if _, err := []*tokensource.Tokens{slow, other}[i].User("alice").Token(); err != nil {
+				t.Errorf("process %d: %v", i, err)
+			}
+		})
+		if reuses := w.srv.Stats().Reuses; len(reuses) > 0 {
+			t.Errorf("the provider has seen reuses: %v", reuses)
+		}
+	}, authtest.WithClients(authtest.Client{
+		ID: authtest.ClientID, Secret: authtest.ClientSecret, Auth: authtest.ClientSecretPost, RedirectURIs: []string{authtest.RedirectURI},
+	}))
+}
+
+// repeating is a provider that gives the same access token until that has ended, and counts how often it is asked.
+func repeating(token *oauthstore.OAuthToken, asked *int) roundTrip {
+	access, end := token.AccessToken, token.Expiry
+	return func(r *http.Request) (*http.Response, error) {
+		*asked++
+		time.Sleep(100 * time.Millisecond)
+		if !time.Now().Before(end) {
+			access, end = access+"+", time.Now().Add(lifetime)
+		}
+		left := int(time.Until(end).Seconds())
+		return answer(r, 200, "application/json", fmt.Sprintf(`{"access_token":%q,"expires_in":%d}`, access, left)), nil
+	}
+}
+
+func TestSource_aProviderThatRepeatsTheAccessTokenIsNotAskedWithoutEnd(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		asked := 0
+		s := w.asking(repeating(w.login("alice"), &asked), oauth2.AuthStyleInHeader).User("alice")
+		for begun := time.Now(); time.Since(begun) < lifetime+10*time.Minute; time.Sleep(100 * time.Millisecond) {
+			token, err := s.Token()
+			if err != nil || time.Now().After(token.Expiry) {
+				t.Fatalf("got error %v, or a token that has ended", err)
+			}
+		}
+		if asked > 5 {
+			t.Errorf("the provider was asked %d times for one new token", asked)
+		}
+	})
+}
+
+func TestSource_invalidateOfATokenThatTheProviderRepeats(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		asked := 0
+		token := w.login("alice")
+		s := w.asking(repeating(token, &asked), oauth2.AuthStyleInHeader).User("alice")
+		w.get(s)
+		s.Invalidate(token.AccessToken)
+		if _, err := s.Token(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if asked > 2 {
+			t.Errorf("the provider was asked %d times within a minute", asked)
+		}
+	})
+}
+
+func TestRefresh_aRefusalIsForgottenOnceTheRefreshTokenHasServed(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.login("alice")
+		w.srv.Inject(authtest.Fault{Op: "refresh_token", Kind: authtest.Fail, Status: 400, Code: "invalid_grant", Times: 1})
+		a, b := w.tokens().User("alice"), w.tokens().User("alice")
+		time.Sleep(lifetime)
+		_, err := a.Token()
+		wantReauth(t, err, "alice", false)
+		w.get(b) // the provider takes it again
+		w.get(a)
+		for range 3 {
+			time.Sleep(2 * lifetime)
+			w.get(a)
+		}
+	}, authtest.WithRotation(authtest.Repeat))
+}
+
+func TestRefresh_withoutALeaseWhatTheProviderSaysLastIsHeard(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.login("alice")
+		time.Sleep(lifetime)
+		asked := 0
+		tokens := w.asking(func(r *http.Request) (*http.Response, error) {
+			if asked++; asked < 3 {
+				time.Sleep(30 * time.Second)
+				return nil, errors.New("the answer was lost")
+			}
+			return answer(r, 400, "application/json", `{"error":"invalid_grant"}`), nil
+		}, oauth2.AuthStyleInHeader, tokensource.WithLease(0))
+		_, err := tokens.User("alice").Token()
+		wantReauth(t, err, "alice", true)
+	})
+}
