@@ -31,7 +31,8 @@ type TokenLeaser interface {
 	// ErrLeaseLost, and nothing is stored, where [Lease.Check] says so.
 	SaveLeased(ctx context.Context, lease *Lease, token *OAuthToken) error
 
-	// ReleaseLease gives the lease back. Where somebody else has it, or nobody, it does nothing.
+	// ReleaseLease gives the lease back. Where somebody else has it, or nobody, it does nothing. What the holder says of
+	// the refresh token, in lease.Refused, LeaseToken shows from then on: see [Lease.Released].
 	ReleaseLease(ctx context.Context, lease *Lease) error
 }
 
@@ -70,6 +71,11 @@ type Lease struct {
 	For   time.Duration
 	Until time.Time
 
+	// Refused is the provider's error code (RFC 6749, 5.2) where it does not take the record's refresh token any more:
+	// the user has to log in again. A holder sets it before ReleaseLease, and LeaseToken returns it, and no lease, until
+	// the token changes; or until Until, an hour later, when somebody may ask the provider again.
+	Refused string
+
 	// TakenOver reports whether the lease before was never given back: its holder has died, or lost its way to the
 	// store, and may have asked the provider.
 	TakenOver bool
@@ -97,8 +103,9 @@ func (l *Lease) Take(request LeaseRequest) bool {
 	switch now := time.Now(); {
 	case request.Due != nil && !request.Due(l.Token):
 		*l = Lease{Token: l.Token}
+	case l.Refused != "" && now.Before(l.Until) && l.Until.Before(now.Add(refusalLasts+MaxClockSkew)):
 	case l.Holder == "", l.is(request.TakeOver), now.After(l.Until.Add(MaxClockSkew)):
-		l.Holder, l.For, l.Until, l.Held = RandomID(), request.For, stored(now.Add(request.For)), true
+		l.Holder, l.For, l.Until, l.Held, l.Refused = RandomID(), request.For, stored(now.Add(request.For)), true, ""
 		return true
 	default:
 		l.TakenOver = false
@@ -109,6 +116,19 @@ func (l *Lease) Take(request LeaseRequest) bool {
 // is reports whether seen is the same lease, not renewed since.
 func (l *Lease) is(seen *Lease) bool {
 	return seen != nil && l.Holder == seen.Holder && l.Until.Equal(seen.Until)
+}
+
+// refusalLasts is how long a provider's refusal is believed.
+const refusalLasts = time.Hour
+
+// Released returns what is to be stored on r, the record as it is now, in the place of the lease l when its holder gives
+// it back: nothing, or what the provider has said of the tokens that the record still has. It is for those who implement
+// [TokenLeaser], and let it be gone with the next change of the token.
+func (l *Lease) Released(r *Record) Lease {
+	if l.Refused == "" || r.Token.RefreshToken != l.Token.RefreshToken || r.Token.AccessToken != l.Token.AccessToken {
+		return Lease{}
+	}
+	return Lease{Refused: l.Refused, Until: stored(time.Now().Add(refusalLasts))}
 }
 
 // Validate returns an [*InvalidTokenError] for a token that cannot be saved under the lease: one that no store can

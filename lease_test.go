@@ -32,15 +32,18 @@ func TestLease_Take(t *testing.T) {
 		request         oauthstore.LeaseRequest
 		takes, takeOver bool
 	}{
-		"nobody has it":                         {oauthstore.Lease{}, oauthstore.LeaseRequest{}, true, false},
-		"not due":                               {oauthstore.Lease{}, oauthstore.LeaseRequest{Due: never}, false, false},
-		"another has it":                        {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{}, false, false},
-		"it has ended, by our clock":            {oauthstore.Lease{Holder: "a", Until: now.Add(-time.Minute)}, oauthstore.LeaseRequest{}, false, false},
-		"it has ended, by every clock":          {oauthstore.Lease{Holder: "a", Until: now.Add(-6 * time.Minute)}, oauthstore.LeaseRequest{}, true, true},
-		"taken over":                            {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: seen}, true, true},
-		"taken over when it was renewed":        {oauthstore.Lease{Holder: "a", Until: now.Add(time.Hour)}, oauthstore.LeaseRequest{TakeOver: seen}, false, false},
-		"taken over, but not due":               {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: seen, Due: never}, false, false},
-		"taken over from one who had it before": {oauthstore.Lease{Holder: "b", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: seen}, false, false},
+		"nobody has it":                          {oauthstore.Lease{}, oauthstore.LeaseRequest{}, true, false},
+		"not due":                                {oauthstore.Lease{}, oauthstore.LeaseRequest{Due: never}, false, false},
+		"another has it":                         {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{}, false, false},
+		"it has ended, by our clock":             {oauthstore.Lease{Holder: "a", Until: now.Add(-time.Minute)}, oauthstore.LeaseRequest{}, false, false},
+		"it has ended, by every clock":           {oauthstore.Lease{Holder: "a", Until: now.Add(-6 * time.Minute)}, oauthstore.LeaseRequest{}, true, true},
+		"taken over":                             {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: seen}, true, true},
+		"taken over when it was renewed":         {oauthstore.Lease{Holder: "a", Until: now.Add(time.Hour)}, oauthstore.LeaseRequest{TakeOver: seen}, false, false},
+		"taken over, but not due":                {oauthstore.Lease{Holder: "a", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: seen, Due: never}, false, false},
+		"refused lately":                         {oauthstore.Lease{Refused: "invalid_grant", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{}, false, false},
+		"refused some time ago":                  {oauthstore.Lease{Refused: "invalid_grant", Until: now.Add(-time.Second)}, oauthstore.LeaseRequest{}, true, false},
+		"refused by a clock that is years ahead": {oauthstore.Lease{Refused: "invalid_grant", Until: now.AddDate(5, 0, 0)}, oauthstore.LeaseRequest{}, true, false},
+		"taken over from one who had it before":  {oauthstore.Lease{Holder: "b", Until: now.Add(time.Minute)}, oauthstore.LeaseRequest{TakeOver: seen}, false, false},
 	} {
 		l := c.has
 		l.Token, c.request.For = &oauthstore.OAuthToken{ID: "x"}, time.Minute
@@ -48,6 +51,7 @@ func TestLease_Take(t *testing.T) {
 		require.Equal(t, c.takes, l.Held, name)
 		require.Equal(t, c.takeOver, l.TakenOver, name)
 		if c.takes {
+			require.Empty(t, l.Refused, name)
 			require.NotEqual(t, c.has.Holder, l.Holder, name)
 			require.WithinDuration(t, now.Add(time.Minute), l.Until, 10*time.Second, name)
 		}

@@ -78,9 +78,12 @@ func (s *Store) ReleaseLease(ctx context.Context, lease *oauthstore.Lease) error
 }
 
 func (s *Store) release(lease *oauthstore.Lease) {
-	if lease.Held && s.holder(lease.Token.ID) == lease.Holder {
-		delete(s.leases, lease.Token.ID)
+	id := lease.Token.ID
+	if !lease.Held || s.holder(id) != lease.Holder {
+		return
 	}
+	left := lease.Released(s.records[id])
+	s.leases[id] = &left
 }
 
 // holder is who has the lease on the record, empty where nobody has.

@@ -150,11 +150,14 @@ func (s *Store) match(token *oauthstore.OAuthToken) *oauthstore.Record {
 }
 
 func (s *Store) update(r *oauthstore.Record, token *oauthstore.OAuthToken) error {
-	merged, _ := r.Merge(token)
+	merged, changed := r.Merge(token)
 	if !oauthstore.SameUser(&merged.Token, &r.Token) {
 		if err := oauthstore.CheckConflict(&merged.Token, s.stored()); err != nil {
 			return err
 		}
+	}
+	if l := s.leases[r.Token.ID]; changed && l != nil {
+		l.Refused = ""
 	}
 	s.keep(merged, token)
 	return nil

@@ -229,6 +229,22 @@ var leaseFaults = []fault{
 			return err
 		}
 	}},
+	{"forgets a refusal", "Lease/a refusal is shown, and no lease given, until the token changes", func(b *broken) {
+		b.release = func(ctx context.Context, l *lease) error {
+			own := *l
+			own.Refused = ""
+			return b.Store.ReleaseLease(ctx, &own)
+		}
+	}},
+	{"keeps a refusal of another refresh token", "Lease/a refusal of what the record does not have any more is not kept", func(b *broken) {
+		b.release = func(ctx context.Context, l *lease) error {
+			own := *l
+			if now, err := b.Store.FindTokenByID(ctx, l.Token.ID); err == nil {
+				own.Token = now
+			}
+			return b.Store.ReleaseLease(ctx, &own)
+		}
+	}},
 	{"lets everyone take a lease over", "Lease/a lease is taken over by who names its holder, and by nobody else", func(b *broken) {
 		b.lease = func(ctx context.Context, r leaseRequest) (*lease, error) {
 			l, err := b.Store.LeaseToken(ctx, r)

@@ -21,6 +21,8 @@ var leaseChecks = []check{
 	{"a save by the holder updates its own record only", leasing(leaseSaveOther)},
 	{"a lease that is given back is free", leasing(leaseRelease)},
 	{"a lease that is renewed runs on", leasing(leaseRenew)},
+	{"a refusal is shown, and no lease given, until the token changes", leasing(leaseRefused)},
+	{"a refusal of what the record does not have any more is not kept", leasing(leaseRefusedBefore)},
 	{"a lease is taken over by who names its holder, and by nobody else", leasing(leaseTakeOver)},
 	{"a lease that was renewed is not taken over by who saw it before", leasing(leaseRenewedSince)},
 	{"who has lost the lease cannot renew it, or take the other's away", leasing(leaseLost)},
@@ -293,6 +295,55 @@ func leaseRenew(t *subject) {
 	t.saveLeased(l, rotated(l, "new"))
 	t.wantError("RenewLease of a lease that was given back", t.leaser.RenewLease(t.Context(), l), oauthstore.ErrLeaseLost)
 	t.held(token.ID)
+}
+
+// refuse gives l back with what the provider has said.
+func (t *subject) refuse(l *oauthstore.Lease) {
+	t.Helper()
+	l.Refused = "invalid_grant"
+	if err := t.leaser.ReleaseLease(t.Context(), l); err != nil {
+		t.Fatalf("ReleaseLease: %v", err)
+	}
+}
+
+func leaseRefused(t *subject) {
+	want := t.save(full("user"))
+	for _, change := range []*oauthstore.OAuthToken{{ID: want.ID, AccessToken: hush + "another"}, {ID: want.ID, RefreshToken: hush + "another"}} {
+		t.refuse(t.held(want.ID))
+		for range 2 {
+			l := t.lease(want.ID)
+			if l.Held || l.Holder != "" || l.Refused != "invalid_grant" || time.Until(l.Until) < 50*time.Minute {
+				t.Errorf("LeaseToken after a refusal: got %v (refused: %q), want no lease, and that the provider says invalid_grant, for an hour", l, l.Refused)
+			}
+			t.save(&oauthstore.OAuthToken{ID: want.ID, AccessToken: t.byID(want.ID).AccessToken}) // the same
+		}
+		want = t.save(change)
+		if l := t.held(want.ID); l.Refused != "" || l.TakenOver {
+			t.Errorf("LeaseToken after a change: got %v (refused: %q, taken over: %v), want the lease", l, l.Refused, l.TakenOver)
+		} else if err := t.leaser.ReleaseLease(t.Context(), l); err != nil {
+			t.Errorf("ReleaseLease: %v", err)
+		}
+	}
+	t.wantStored(want)
+	t.refuse(t.held(want.ID))
+	t.delete(want.ID)
+	t.save(full("user"))
+	t.held(want.ID)
+}
+
+func leaseRefusedBefore(t *subject) {
+	want := t.save(full("user"))
+	l := t.held(want.ID)
+	t.save(&oauthstore.OAuthToken{ID: want.ID, RefreshToken: hush + "refresh of a new consent"})
+	t.refuse(l)
+	if l := t.held(want.ID); l.Refused != "" {
+		t.Errorf("LeaseToken: got the refusal of a refresh token that was replaced")
+	}
+	lost := t.lease(want.ID)
+	lost.Held = true
+	next := t.takeOver(lost)
+	t.refuse(lost)
+	t.wantLeased(next)
 }
 
 func leaseTakeOver(t *subject) {

@@ -190,7 +190,8 @@ func TestRefresh_aRefusalIsForgottenOnceTheRefreshTokenHasServed(t *testing.T) {
 		time.Sleep(lifetime)
 		_, err := a.Token()
 		wantReauth(t, err, "alice", false)
-		w.get(b) // the provider takes it again
+		time.Sleep(lifetime) // until others ask again
+		w.get(b)
 		w.get(a)
 		for range 3 {
 			time.Sleep(2 * lifetime)
@@ -214,4 +215,69 @@ func TestRefresh_withoutALeaseWhatTheProviderSaysLastIsHeard(t *testing.T) {
 		_, err := tokens.User("alice").Token()
 		wantReauth(t, err, "alice", true)
 	})
+}
+
+// counted counts the leases that are given.
+type counted struct {
+	leasingStore
+	leases *int
+}
+
+func (s counted) LeaseToken(ctx context.Context, r oauthstore.LeaseRequest) (*oauthstore.Lease, error) {
+	l, err := s.leasingStore.LeaseToken(ctx, r)
+	if err == nil && l.Held {
+		*s.leases++
+	}
+	return l, err
+}
+
+// Functions that start anew for each request do not all ask with a refresh token that the provider does not take, and
+// write a lease for it each time.
+func TestRefresh_aRefusalIsKnownToAllProcesses(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil  func(w *world)
+		code   string
+		perDay int
+	}{
+		"refused": {func(w *world) { w.srv.Revoke("alice") }, "invalid_grant", 24},
+		"nothing to ask with": {func(w *world) {
+			if err := w.store.DeleteToken(w.t.Context(), "alice"); err != nil {
+				w.t.Fatal(err)
+			}
+			record := &oauthstore.OAuthToken{ID: "alice", UserName: "alice", ClientID: authtest.ClientID, AccessToken: "a", Expiry: time.Now()}
+			if err := w.store.SaveToken(w.t.Context(), record); err != nil {
+				w.t.Fatal(err)
+			}
+		}, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.login("alice")
+				c.spoil(w)
+				time.Sleep(lifetime)
+				leases := 0
+				for range 24 * 6 {
+					_, err := w.over(counted{w.store.(leasingStore), &leases}).User("alice").Token()
+					var reauth *tokensource.ReauthRequiredError
+					if !errors.As(err, &reauth) || reauth.Code != c.code || reauth.ID != "alice" || reauth.UserName != "alice" {
+						t.Fatalf("got error %v", err)
+					}
+					time.Sleep(10 * time.Minute)
+				}
+				asked := 0
+				for _, n := range w.refreshes() {
+					asked += n
+				}
+				if leases > c.perDay || asked > c.perDay || c.perDay > 0 && asked == 0 {
+					t.Errorf("got %d leases and %d requests to the provider in a day, want at most %d", leases, asked, c.perDay)
+				}
+				if _, err := w.tokens().Exchange(t.Context(), "alice", w.srv.Grant("alice")); err != nil {
+					t.Fatal(err)
+				}
+				w.get(w.tokens().User("alice"))
+				time.Sleep(lifetime)
+				w.get(w.tokens().User("alice"))
+			})
+		})
+	}
 }

@@ -45,7 +45,8 @@
 // # Errors
 //
 // [oauthstore.ErrTokenNotFound]: there is no record; the user never logged in, or has logged out.
-// [*ReauthRequiredError]: the provider does not take the refresh token any more. [*ProviderError]: it did not answer,
+// [*ReauthRequiredError]: the provider does not take the refresh token any more. That is noted in the record, so that no
+// process asks again within an hour, unless the token has changed by then. [*ProviderError]: it did not answer,
 // or refused for another reason; it is oauthstore.ErrUnavailable, ErrThrottled or ErrAccessDenied where that fits.
 // [*NotSavedError]: see above. Others come from the store. No error holds a secret: neither the provider's answer, as
 // that of package oauth2 does, nor its description of what was wrong.

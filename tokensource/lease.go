@@ -102,8 +102,10 @@ func (h *holding) end() {
 	<-h.ended
 }
 
-// release gives the lease back. It does its best; where it fails others wait until the lease ends.
-func (h *holding) release(ctx context.Context) {
+// release gives the lease back, and tells others what the provider has said of the refresh token, if refused is not
+// empty. It does its best; where it fails others wait until the lease ends.
+func (h *holding) release(ctx context.Context, refused string) {
 	h.end()
+	h.lease.Refused = refused
 	_ = h.leaser.ReleaseLease(ctx, &h.lease)
 }

@@ -139,6 +139,10 @@ func (r *refresh) leased(ctx context.Context, leaser oauthstore.TokenLeaser) (*o
 		case l.Held:
 			r.unwatch(r.id)
 			return r.hold(ctx, leaser, l)
+		case l.Refused != "": // another process has asked
+			refusal := &ReauthRequiredError{ID: l.Token.ID, UserName: l.Token.UserName, Code: l.Refused}
+			r.bury(l.Token, refusal)
+			return nil, refusal
 		case l.Holder == "":
 			r.unwatch(r.id)
 			return r.settled(l.Token)
@@ -172,11 +176,11 @@ func (r *refresh) hold(ctx context.Context, leaser oauthstore.TokenLeaser, l *oa
 		h.end() // and who takes the lease over knows that an answer may be lost
 		return nil, err
 	case errors.Is(err, oauthstore.ErrLeaseLost):
-		h.release(ctx)
+		h.release(ctx, "")
 		r.observe(ctx, Event{Kind: LeaseLost, ID: r.id, Err: err})
 		return nil, errAgain
 	case err != nil:
-		h.release(ctx)
+		h.release(ctx, refusalIn(err))
 		return nil, r.failure(l.Token, l.TakenOver, err, func() (*oauthstore.OAuthToken, error) {
 			// A lease is asked for of the store itself, whatever is remembered before it.
 			now, err := leaser.LeaseToken(ctx, oauthstore.LeaseRequest{ID: r.id, For: r.lease, Due: never})
@@ -251,9 +255,6 @@ func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure fu
 		if err := sure(); err != nil {
 			return nil, err
 		}
-		if grantOf(token) == "" {
-			return nil, &ReauthRequiredError{ID: token.ID, UserName: token.UserName}
-		}
 		begin := time.Now()
 		got, err := r.askWith(ctx, token, sure)
 		r.observe(ctx, Event{Kind: Asked, ID: r.id, Attempt: attempt, Duration: time.Since(begin), Err: err})
@@ -312,13 +313,22 @@ func (r *refresh) failure(asked *oauthstore.OAuthToken, lost bool, err error, re
 	return err
 }
 
-// asReauth makes a ReauthRequiredError of a provider's answer that is one.
-func asReauth(err error, asked *oauthstore.OAuthToken, lost bool) error {
+// refusalIn is the provider's error code, where it says that it does not take the refresh token any more.
+func refusalIn(err error) string {
 	var p *ProviderError
 	if !errors.As(err, &p) || !p.deadGrant() {
+		return ""
+	}
+	return p.Code
+}
+
+// asReauth makes a ReauthRequiredError of a provider's answer that is one.
+func asReauth(err error, asked *oauthstore.OAuthToken, lost bool) error {
+	code := refusalIn(err)
+	if code == "" {
 		return err
 	}
-	return &ReauthRequiredError{ID: asked.ID, UserName: asked.UserName, Code: p.Code, AnswerLost: lost}
+	return &ReauthRequiredError{ID: asked.ID, UserName: asked.UserName, Code: code, AnswerLost: lost}
 }
 
 // report tells the observer how the refresh has ended.

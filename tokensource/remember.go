@@ -69,6 +69,9 @@ func (t *Tokens) bury(token *oauthstore.OAuthToken, err *ReauthRequiredError) {
 // refusalOf returns what the provider has said of the token's refresh token, nil if it may still be good: somebody has
 // got another access token for it since.
 func (t *Tokens) refusalOf(token *oauthstore.OAuthToken) error {
+	if grantOf(token) == "" {
+		return &ReauthRequiredError{ID: token.ID, UserName: token.UserName}
+	}
 	if f := t.recall(token); f.refusal != nil && f.beside == token.AccessToken {
 		return f.refusal
 	}

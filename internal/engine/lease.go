@@ -13,20 +13,29 @@ import (
 	"github.com/oauthstore/oauthstore"
 )
 
-// A lease is what the header of a record says of the one who has the lease on it.
+// A lease is what the header of a record says of the one who has the lease on it, or of what the last one has found out.
 type lease struct {
-	holder string // empty: nobody
-	lasts  time.Duration
-	until  time.Time
+	holder  string // empty: nobody
+	lasts   time.Duration
+	until   time.Time
+	refused string // what the provider says of the refresh token, where nobody has the lease
 }
 
-// String is the lease as it is stored: the holder, and two times in milliseconds. It is empty where nobody has it.
+// String is the lease as it is stored: the holder, and two times in milliseconds. Where nobody has it, it is empty, or
+// says until when the refresh token counts as refused, and the provider's error code.
 func (l lease) String() string {
-	if l.holder == "" {
+	switch {
+	case l.holder != "":
+		return fmt.Sprint(l.holder, " ", l.lasts.Milliseconds(), " ", l.until.UnixMilli())
+	case l.refused != "":
+		return fmt.Sprint(refusedMark, " ", l.until.UnixMilli(), " ", l.refused)
+	default:
 		return ""
 	}
-	return fmt.Sprint(l.holder, " ", l.lasts.Milliseconds(), " ", l.until.UnixMilli())
 }
+
+// refusedMark stands where the holder would.
+const refusedMark = "refused:"
 
 // parseLease reads what String wrote. What it cannot read is nobody's lease.
 func parseLease(s string) lease {
@@ -34,17 +43,24 @@ func parseLease(s string) lease {
 	if len(f) < 3 { // a later version may say more
 		return lease{}
 	}
+	if f[0] == refusedMark {
+		until, err := strconv.ParseInt(f[1], 10, 64)
+		if err != nil {
+			return lease{}
+		}
+		return lease{until: time.UnixMilli(until).UTC(), refused: strings.Join(f[2:], " ")}
+	}
 	lasts, err := strconv.ParseInt(f[1], 10, 64)
 	until, err2 := strconv.ParseInt(f[2], 10, 64)
 	if cmp.Or(err, err2) != nil {
 		return lease{}
 	}
-	return lease{f[0], time.Duration(lasts) * time.Millisecond, time.UnixMilli(until).UTC()}
+	return lease{holder: f[0], lasts: time.Duration(lasts) * time.Millisecond, until: time.UnixMilli(until).UTC()}
 }
 
 // shown is the lease as one who does not have it sees it.
 func (l lease) shown(token *oauthstore.OAuthToken) *oauthstore.Lease {
-	return &oauthstore.Lease{Token: token, Holder: l.holder, For: l.lasts, Until: l.until}
+	return &oauthstore.Lease{Token: token, Holder: l.holder, For: l.lasts, Until: l.until, Refused: l.refused}
 }
 
 // LeaseToken implements oauthstore.TokenLeaser.
@@ -83,7 +99,7 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 		}
 		tries = append(tries, l)
 		next := cur.rec
-		next.Lease = lease{l.Holder, l.For, l.Until}
+		next.Lease = lease{holder: l.Holder, lasts: l.For, until: l.Until}
 		return &next, nil
 	})
 	switch {
@@ -122,12 +138,12 @@ func (s *Store) lockRecord(ctx context.Context, id string) (f *found, unlock fun
 // RenewLease implements oauthstore.TokenLeaser.
 func (s *Store) RenewLease(ctx context.Context, l *oauthstore.Lease) error {
 	until := time.UnixMilli(time.Now().Add(l.For).UnixMilli()).UTC()
-	f, err := s.changeLease(ctx, l, func(had lease, writes int) (lease, error) {
+	f, err := s.changeLease(ctx, l, func(f *found, had lease) (lease, error) {
 		switch {
 		case !l.Held || had.holder != l.Holder:
 			return had, oauthstore.ErrLeaseLost
-		case s.quota().last(writes):
-			return had, s.lastError(l.Token.ID)
+		case s.quota().last(s.writes(f.state.rec)):
+			return had, s.lastError(f.id)
 		}
 		had.until = until
 		return had, nil
@@ -142,9 +158,10 @@ func (s *Store) RenewLease(ctx context.Context, l *oauthstore.Lease) error {
 
 // ReleaseLease implements oauthstore.TokenLeaser.
 func (s *Store) ReleaseLease(ctx context.Context, l *oauthstore.Lease) error {
-	_, err := s.changeLease(ctx, l, func(had lease, _ int) (lease, error) {
-		if l.Held && had.holder == l.Holder {
-			had = lease{}
+	_, err := s.changeLease(ctx, l, func(f *found, had lease) (lease, error) {
+		if l.Held && had.holder == l.Holder && f.record != nil {
+			left := l.Released(f.record)
+			had = lease{until: left.Until, refused: left.Refused}
 		}
 		return had, nil
 	})
@@ -152,7 +169,7 @@ func (s *Store) ReleaseLease(ctx context.Context, l *oauthstore.Lease) error {
 }
 
 // changeLease makes the lease on the record what change says, of one that is nobody's where there is no record.
-func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change func(had lease, writes int) (lease, error)) (*found, error) {
+func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change func(f *found, had lease) (lease, error)) (*found, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -163,12 +180,16 @@ func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change fun
 	defer unlock()
 	s.leases.take(l) // it becomes an old one
 	after, _, err := s.commit(ctx, f.name, f.state, 0, func(cur state, _ error) (*Record, error) {
-		if !cur.rec.Live() {
-			_, err := change(lease{}, 0)
+		f, err := s.decode(f.id, f.name, cur)
+		if err != nil {
+			return nil, err
+		}
+		if f.record == nil {
+			_, err := change(f, lease{})
 			return nil, err
 		}
 		next := cur.rec
-		if next.Lease, err = change(cur.rec.Lease, s.writes(cur.rec)); err != nil || next.Lease == cur.rec.Lease {
+		if next.Lease, err = change(f, cur.rec.Lease); err != nil || next.Lease == cur.rec.Lease {
 			return nil, err
 		}
 		return &next, nil

@@ -365,13 +365,13 @@ func TestLease_spacingDoesNotKeepASaveFromGivingItBack(t *testing.T) {
 }
 
 func TestLease_isKeptInTheHeader(t *testing.T) {
-	for _, text := range []string{"", "holder 30000 1893456000000"} {
+	for _, text := range []string{"", "holder 30000 1893456000000", "refused: 1893456000000 invalid_grant", "refused: 1893456000000 a code of many words"} {
 		l := parseLease(text)
 		if got := l.String(); got != text {
 			t.Errorf("%q: got %q", text, got)
 		}
 	}
-	for _, text := range []string{"holder", "holder 1", "holder x 1", "holder 1 x", " "} {
+	for _, text := range []string{"holder", "holder 1", "holder x 1", "holder 1 x", " ", "refused: 1", "refused: x invalid_grant"} {
 		if l := parseLease(text); l != (lease{}) {
 			t.Errorf("%q: got %v, want nobody's", text, l)
 		}

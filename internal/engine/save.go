@@ -185,6 +185,9 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 		return nil, oauthstore.ErrTokenNotFound
 	}
 	merged, changed := f.record.Merge(token)
+	if changed && next.Lease.refused != "" {
+		next.Lease = lease{}
+	}
 	if !changed && next.Lease == cur.rec.Lease {
 		u.answer = merged.Found(nil)
 		return nil, nil
