@@ -10,7 +10,7 @@
 //   - gcpsm, in Google Cloud Secret Manager
 //   - memory, in the process: for tests
 //
-// Package tokensource refreshes tokens over any of them, once for all processes, and package cache keeps some in the
+// Package tokensource refreshes tokens over any of them, once for all processes, and package cache caches them in the
 // process.
 //
 // A program that uses one of them links none of the others. Package codec can encrypt what a secret
@@ -20,22 +20,31 @@
 // # Errors
 //
 // Branch with errors.Is on [ErrTokenNotFound], [ErrInvalidToken], [ErrRecordTooLarge],
-// [ErrAccessDenied], [ErrThrottled] and [ErrUnavailable], and with errors.As on [*ConflictError],
-// [*InvalidTokenError] and [*CorruptRecordError]. errors.As also finds the service's own error. No error
-// text holds a secret; a service's own error, once taken out by errors.As, is as the service made it.
+// [ErrAccessDenied], [ErrThrottled] and [ErrUnavailable], with leases on [ErrLeaseLost], and on [errors.ErrUnsupported]
+// where a store that wraps another one has a method that the other lacks; and with errors.As on [*ConflictError],
+// [*InvalidTokenError], [*WriteQuotaError] and [*CorruptRecordError], and in a loop over [AllTokens] on [*TokenError].
+// errors.As also finds the service's own error. No error text holds a secret; a service's own error, once taken out by
+// errors.As, is as the service made it.
 //
 // # Concurrency
 //
 // Stores are safe for concurrent use by any number of goroutines and processes. No update is lost:
 // every write names the version that it was made from, and the service, or the protocol on top of it,
-// refuses it where that is no longer the newest. Two processes that find an access token ended would both ask the
-// provider for another: package tokensource keeps them from it, by leases that the stores give out ([TokenLeaser]).
+// refuses it where that is no longer the newest. Two processes that find an access token expired would both ask the
+// provider for another: package tokensource prevents that, by leases that the stores give out ([TokenLeaser]).
 //
 // # Writing a store of one's own
 //
-// [Match], [Record.Merge], [Record.Replaced], [CheckConflict], [NewRecord], [Lease.Take], [Lease.Check] and [DerivedID] are the contract's
-// rules as functions without state, and package storetest is the contract as tests. Package memory shows both
-// in use.
+// The contract's rules are functions without state:
+//
+//   - to check arguments: [OAuthToken.Validate], [CheckFindable], [CheckID] and [NoSuchID], [LeaseRequest.Validate],
+//     [Lease.Validate]
+//   - to find: [RuleFor], [Match], and [IsUncached] in a store that remembers tokens
+//   - to save: [NewRecord], [DerivedID] and [RandomID], [Record.Merge], [Record.Replaced], [CheckConflict] and [SameUser]
+//   - to return what was found: [Record.Found]
+//   - to lease: [Lease.Take], [Lease.Check]
+//
+// Package storetest is the contract as tests. Package memory shows both in use.
 //
 // # Compatibility
 //

@@ -17,7 +17,7 @@ import (
 // process that has died, and a holder that was too slow finds out when it saves: see [Lease.Check]. Every other
 // method works as if there were no leases.
 //
-// A store that wraps another one, which gives out none, answers with an error that is [errors.ErrUnsupported].
+// A store that wraps one which is no TokenLeaser answers with [errors.ErrUnsupported].
 type TokenLeaser interface {
 	// LeaseToken reads the record under request.ID and takes the lease on it, unless the token is not due or
 	// somebody else has the lease. Where there is no record it is ErrTokenNotFound.
@@ -41,14 +41,13 @@ type LeaseRequest struct {
 	ID  string        // of the record
 	For time.Duration // how long the lease is to run; more than 0
 
-	// Due reports, of the token as it is now, whether there is need of a lease; nil is always. It may be called more
-	// than once.
+	// Due is given the token as it is now, and reports whether a lease is needed at all. It may be called more than
+	// once. Where it is nil, a lease is needed.
 	Due func(token *OAuthToken) bool
 
-	// TakeOver is a lease that somebody else has, as an earlier LeaseToken has shown it, and that is to be taken from
-	// them: one that has not changed for as long as it was to run, by the clock of the one who watches. It is not
-	// where it was renewed since. Without it a lease is free again when it has ended by the clock of this process, and
-	// [MaxClockSkew] has passed since.
+	// TakeOver, where it is not nil, is a lease that somebody else has, as an earlier LeaseToken returned it, and that
+	// the caller has since seen unchanged for as long as it was to run. It is taken from them, unless they have renewed
+	// it meanwhile. Any other lease is free only once [MaxClockSkew] has passed since its end, by this process's clock.
 	TakeOver *Lease
 }
 
@@ -96,8 +95,9 @@ func (r LeaseRequest) Validate() error {
 	return nil
 }
 
-// Take makes the lease l, which shows the token and who has the lease now, what LeaseToken returns on the request, and
-// reports whether that is another lease, to be stored. It is for those who implement [TokenLeaser].
+// Take decides on a request. Before the call l says what the record holds: its token, and the lease on it, if there is
+// one. After the call l is what LeaseToken is to return. Where Take reports true that is a new lease, which the store
+// first writes into the record. It is for those who implement [TokenLeaser].
 func (l *Lease) Take(request LeaseRequest) bool {
 	l.Held, l.TakenOver = false, l.Holder != ""
 	switch now := time.Now(); {

@@ -9,7 +9,7 @@ import (
 
 // A Repairer is a [TokenStore] that keeps a list of its tokens beside them and can set that list right: after
 // somebody has deleted or restored secrets by hand, or when processes have died half-way. Nothing in daily use
-// needs it. A store that wraps another one, which is none, answers with an error that is [errors.ErrUnsupported].
+// needs it. A store that wraps one which is no Repairer answers with [errors.ErrUnsupported].
 type Repairer interface {
 	// Repair compares what exists with the list, and removes what dead processes have left. It may run at any
 	// time, beside writers, as often as one likes; it never removes a token. It needs the permission to list

@@ -42,7 +42,8 @@ type TokenStore interface {
 	// [*ConflictError], and nothing is stored. An insert needs a grant, refresh or access token.
 	//
 	// Again, of a token that a store returned only the fields changed since are set: a stale copy does not
-	// undo what others have saved meanwhile. [Record.Merge] is that rule.
+	// undo what others have saved meanwhile. [Record.Merge] is that rule. But a token that was found and has been
+	// deleted since is inserted anew, as one that the store does not know: see [TokenUpdater].
 	SaveToken(ctx context.Context, token *OAuthToken) error
 
 	// DeleteToken removes the record with this id, its older versions too.
@@ -56,12 +57,12 @@ type TokenStore interface {
 }
 
 // A TokenUpdater is a [TokenStore] that can also save without ever inserting: what a refresh needs,
-// so that it does not bring back a token that was deleted while the provider was asked. A store that wraps another one,
-// which is none, answers with an error that is [errors.ErrUnsupported].
+// so that it does not bring back a token that was deleted while the provider was asked. A store that wraps one which is
+// no TokenUpdater answers with [errors.ErrUnsupported].
 type TokenUpdater interface {
 	// UpdateToken is SaveToken for records that exist; where there is none, or it vanishes before
-	// the write, it is ErrTokenNotFound and nothing is stored. So it is where token was read from a record
-	// that was deleted, and another one now has its id.
+	// the write, it is ErrTokenNotFound and nothing is stored. The same goes for a token that was read from a
+	// record which was deleted since, where another one now has its id.
 	UpdateToken(ctx context.Context, token *OAuthToken) error
 }
 
@@ -119,7 +120,7 @@ func (e *ConflictError) Error() string {
 // what is left is kept for more than a new access token: a refresh token that was replaced, a deletion. Nothing was
 // stored. It is [ErrThrottled] to errors.Is.
 //
-// The caller has the access token and can use it; other processes will refresh on their own. Who saves more often
+// The caller has the access token and can use it; other processes will refresh on their own. Whoever saves more often
 // than the service allows, day after day, asks the provider for access tokens that live longer, saves only some
 // of them (see the stores' options), or keeps them in another service.
 type WriteQuotaError struct {

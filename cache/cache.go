@@ -12,12 +12,13 @@
 //   - An access token that has expired, or does within [oauthstore.DefaultLeeway], is read again before it is
 //     returned: another process may have refreshed it. One that had expired already when it was read is not read
 //     more often than [WithNegativeTTL] says.
-//   - Finds of one token that miss at the same time share one request. Who gives up does so alone.
+//   - Finds of one token that miss at the same time share one request. A caller who gives up does not end it for the
+//     others.
 //
-// What it does not: writes of other processes, or past the Store, are not seen for as long as [WithTTL] says, and of
-// a token that was not found for as long as WithNegativeTTL says. Who must know what is stored now takes a lease,
-// [Store.LeaseToken] always reads, or finds with a context that is [oauthstore.Uncached], as token sources do before they
-// use a refresh token. All other finds, by access, grant or refresh token or with fields of the caller's own, and
+// What it does not guarantee: writes of other processes, or past the Store, are not seen for as long as [WithTTL] says,
+// and of a token that was not found for as long as WithNegativeTTL says. Whoever must know what is stored now takes a
+// lease, for which [Store.LeaseToken] always reads, or finds with a context of [oauthstore.Uncached], as token sources do
+// before they use a refresh token. All other finds, by access, grant or refresh token or with fields of the caller's own, and
 // GetTokens, go to the wrapped store and are not kept.
 //
 // Tokens are in the process's memory, as every token in use is. They stay there until they are read anew, pushed out
@@ -42,8 +43,8 @@ import (
 // for a wrapped store, and keep it for as long as the process lives.
 //
 // It has the methods of [oauthstore.TokenUpdater], [oauthstore.TokenRanger], [oauthstore.Repairer] and
-// [oauthstore.TokenLeaser]. Where the wrapped store has not, the error is [errors.ErrUnsupported]; only Tokens does
-// without.
+// [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with [errors.ErrUnsupported]; but Tokens works over
+// every store.
 type Store struct {
 	store oauthstore.TokenStore
 	config

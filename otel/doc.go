@@ -27,19 +27,27 @@
 //	throttled      a rate limit or quota is used up
 //	unavailable    the service did not answer, or answered that it cannot
 //	corrupt        a secret does not hold what oauthstore writes
-//	unsupported    the wrapped store has not this ability
+//	unsupported    the wrapped store lacks this ability
 //	canceled       the caller has given up
 //	timeout        the caller's time was up
 //	error          any other error
 //
-// not_found and unsupported are answers: a token source over a store without leases meets the latter with every refresh.
-// All others but ok are failures: error.type is set, to the same word (_OTHER for error), and so is a span's status.
+// And of a refresh, or a request to the provider:
+//
+//	adopted          another process has refreshed the token
+//	refused          the provider has refused the request
+//	reauth_required  the user has to log in again
+//	not_saved        the store does not take the new token
+//
+// not_found, unsupported and adopted are answers: a token source over a store without leases meets unsupported with every
+// refresh. All others but ok are failures: error.type is set, to the same word (_OTHER for error), and so is a span's
+// status.
 //
 // # What is never exported
 //
-// Secrets, user names and the texts of errors. Wherever others have made an error, nobody knows what is in its text, and
+// Secrets, user names and the texts of errors. Nobody knows what is in the text of an error that others have made, and
 // those of oauthstore name record ids; so spans have the outcome for their description, and no exception events.
 //
-// Metrics have no record ids either: one series for each user is more than a backend can take. Spans have them only
-// [WithRecordIDs].
+// Metrics have no record ids either: one series for each user is more than a backend can take. Spans have them, and the
+// names of secrets, which hold them, only [WithRecordIDs].
 package oauthotel

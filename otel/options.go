@@ -30,10 +30,10 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	return func(c *config) { c.meters = p }
 }
 
-// WithRecordIDs names in each span the record that it is about, as oauthstore.record.id. The default is not to: an id is
-// whatever the application chose, often a user's name or number, and one that the store has made of a user name
-// ([oauthstore.DerivedID]) can be computed by whoever guesses the name. Traces are read by more people than secrets are,
-// and kept elsewhere. Metrics never have ids.
+// WithRecordIDs names in each span the record that it is about, as oauthstore.record.id, or the secret, whose name holds
+// the id, as oauthstore.secret. The default is not to: an id is whatever the application chose, often a user's name or
+// number, and one that the store has made of a user name ([oauthstore.DerivedID]) can be computed by whoever guesses the
+// name. Traces are read by more people than secrets are, and kept elsewhere. Metrics never have either.
 func WithRecordIDs() Option {
 	return func(c *config) { c.ids = true }
 }
