@@ -343,6 +343,32 @@ func TestLease_isNotRenewedWithTheVeryLastWrites(t *testing.T) {
 	})
 }
 
+func TestLease_aRefusalEndsWithTheNextChangeOfTheToken(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"the user logs in": 0, "an hour later": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T) {
+				s := newMemory().store()
+				save(t, s, under("x", "alice"))
+				l := leaseIt(t, s, oauthstore.LeaseRequest{})
+				l.Refused = "invalid_grant"
+				if err := s.ReleaseLease(t.Context(), l); err != nil {
+					t.Fatal(err)
+				}
+				request := oauthstore.LeaseRequest{ID: "x", For: time.Minute}
+				if l, err := s.LeaseToken(t.Context(), request); err != nil || l.Held || l.Refused != "invalid_grant" {
+					t.Fatalf("got %v and error %v, want the refusal", l, err)
+				}
+				if time.Sleep(wait); wait == 0 {
+					save(t, s, oauthstore.OAuthToken{ID: "x", RefreshToken: "of a new login"})
+				}
+				if l, err := s.LeaseToken(t.Context(), request); err != nil || !l.Held || l.Refused != "" || l.TakenOver {
+					t.Errorf("got %v and error %v, want the lease", l, err)
+				}
+			})
+		})
+	}
+}
+
 func TestLease_spacingDoesNotKeepASaveFromGivingItBack(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := daily()

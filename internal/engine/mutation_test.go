@@ -71,6 +71,8 @@ var mutations = []struct{ rule, file, text, instead string }{
 
 	// Leases.
 	{"a save under a lease looks whose it is", "save.go", "if err := l.Check(f.record, cur.rec.Lease.holder, token); err != nil {", "if err := l.Check(f.record, l.Holder, token); err != nil {"},
+	{"the last writes of a day are for saves", "lease.go", "case q.last(writes) && len(", "case false && len("},
+	{"a refusal ends with the next change of the token", "save.go", `if changed && next.Lease.refused != "" {`, "if false {"},
 	{"a lease is given to one", "lease.go", "Holder: l.holder, For: l.lasts", "Holder: \"\", For: l.lasts"},
 	{"a save under a lease gives it back", "save.go", "next.Lease = lease{} // given back", "_ = lease{}"},
 
