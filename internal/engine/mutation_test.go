@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -99,21 +100,18 @@ func TestMutations(t *testing.T) {
 			if n := strings.Count(string(source), m.text); n != 1 {
 				t.Fatalf("%s has the text %d times, want once: %s", m.file, n, m.text)
 			}
-			overlay := mutated(t, m.file, strings.Replace(string(source), m.text, m.instead, 1))
+			mutant := compile(t, mutated(t, m.file, strings.Replace(string(source), m.text, m.instead, 1)))
 			for _, tests := range [][]string{
 				simulation(min(*schedules, 15)),
-				{"-skip", "TestSchedules|TestMutations|TestDifferential"},
+				{"-test.failfast", "-test.skip", "TestSchedules|TestMutations|TestDifferential"},
 				simulation(*schedules),
 			} {
-				out := runOver(t, overlay, tests)
-				if strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]") {
-					t.Fatalf("the mutation does not compile:\n%s", out)
-				}
-				if caught := failure.FindAllStringSubmatch(out, -1); caught != nil {
+				out, _ := exec.CommandContext(t.Context(), mutant, tests...).CombinedOutput() // that it fails is what is wanted
+				if caught := failure.FindAllSubmatch(out, -1); caught != nil {
 					t.Logf("noticed in %s", caught[len(caught)-1][1])
 					return
 				}
-				if strings.Contains(out, "\npanic: ") || strings.HasPrefix(out, "panic: ") {
+				if bytes.HasPrefix(out, []byte("panic: ")) || bytes.Contains(out, []byte("\npanic: ")) {
 					t.Log("noticed by a panic")
 					return
 				}
@@ -125,7 +123,7 @@ func TestMutations(t *testing.T) {
 
 // simulation runs so many schedules of each kind, until one fails.
 func simulation(schedules int) []string {
-	return []string{"-run", "TestSchedules", "-schedules", fmt.Sprint(schedules), "-first-failure"}
+	return []string{"-test.run", "TestSchedules", "-schedules", fmt.Sprint(schedules), "-first-failure"}
 }
 
 // failure is what go test says of a test that has failed, the innermost last.
@@ -152,10 +150,13 @@ func mutated(t *testing.T, file, text string) string {
 	return overlay
 }
 
-// runOver runs tests of this package with an overlay, and returns their output.
-func runOver(t *testing.T, overlay string, tests []string) string {
+// compile makes a program of the tests of this package with an overlay.
+func compile(t *testing.T, overlay string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-count=1", "-overlay", overlay, "."}, tests...)...)
-	out, _ := cmd.CombinedOutput() // that it fails is what is wanted
-	return string(out)
+	program := filepath.Join(t.TempDir(), "mutant")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", program, "-overlay", overlay, ".")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("the mutation does not compile: %v\n%s", err, out)
+	}
+	return program
 }
