@@ -39,7 +39,7 @@ func TestSource_theProviderIsLeftAloneForAsLongAsItAsks(t *testing.T) {
 		w.login("alice")
 		time.Sleep(lifetime)
 		w.srv.Inject(authtest.Fault{Op: "refresh_token", Kind: authtest.Fail, Status: 429, RetryAfter: 10 * time.Minute})
-		s := w.tokens(tokensource.WithTries(1)).User("alice")
+		s := w.tokens(tokensource.WithMaxAttempts(1)).User("alice")
 		for range 20 {
 			if _, err := s.Token(); !errors.Is(err, oauthstore.ErrThrottled) {
 				t.Errorf("got error %v, want ErrThrottled", err)
@@ -118,7 +118,7 @@ func TestRefresh_knowsOfAnAnswerThatItHasNotGot(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.login("alice")
 		time.Sleep(lifetime)
-		s := w.tokens(tokensource.WithTries(1)).User("alice")
+		s := w.tokens(tokensource.WithMaxAttempts(1)).User("alice")
 		w.network(nil, func(*http.Request) error { return errors.New("connection reset") })
 		if _, err := s.Token(); !errors.Is(err, oauthstore.ErrUnavailable) {
 			t.Errorf("got error %v, want ErrUnavailable", err)

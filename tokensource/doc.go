@@ -12,7 +12,7 @@
 //
 // # Refreshing
 //
-// A token is refreshed some minutes before it ends, in the background, while callers go on with it: see [WithEarly]
+// A token is refreshed some minutes before it ends, in the background, while callers go on with it: see [WithEarlyRefresh]
 // and [WithForeground]. For that a [Source] is kept, or its client: one that is made for each request finds the token in
 // the store, and refreshes it only once it has ended. In one process there is one refresh of a record at a time, and a caller that gives up does not
 // end it for the others.

@@ -39,10 +39,10 @@ func (o *options) check() error {
 		option string
 		want   string
 	}{
-		{o.early < 0 || o.jitter < 0, "WithEarly", "neither time is less than 0"},
+		{o.early < 0 || o.jitter < 0, "WithEarlyRefresh", "neither time is less than 0"},
 		{o.leeway < 0, "WithLeeway", "it is not less than 0"},
 		{o.lease != 0 && o.lease < time.Second, "WithLease", "it is at least a second, or 0 for none"},
-		{o.tries < 1, "WithTries", "it is at least 1"},
+		{o.tries < 1, "WithMaxAttempts", "it is at least 1"},
 		{o.lifetime <= 0, "WithDefaultLifetime", "it is more than 0"},
 		{o.unit <= 0, "WithExpiresInUnit", "it is more than 0"},
 		{o.client == nil, "WithHTTPClient", "there is one"},
@@ -55,10 +55,10 @@ func (o *options) check() error {
 	return nil
 }
 
-// WithEarly sets how long before its end an access token is refreshed, while callers still get it: early, and a random
+// WithEarlyRefresh sets how long before its end an access token is refreshed, while callers still get it: early, and a random
 // time of up to jitter more, so that not all processes think of it at once. Of a token that does not live for so long
 // the last quarter to half. The default is 5 minutes and a minute.
-func WithEarly(early, jitter time.Duration) Option {
+func WithEarlyRefresh(early, jitter time.Duration) Option {
 	return func(o *options) { o.early, o.jitter = early, jitter }
 }
 
@@ -81,9 +81,9 @@ func WithForeground() Option { return func(o *options) { o.foreground = true } }
 // stores that count writes.
 func WithLease(d time.Duration) Option { return func(o *options) { o.lease = d } }
 
-// WithTries sets how often the provider is asked in one refresh where it does not answer, answers with status 5xx, or
+// WithMaxAttempts sets how often the provider is asked in one refresh where it does not answer, answers with status 5xx, or
 // 429: with pauses between that double, or are what it asks for. The default is 3.
-func WithTries(n int) Option { return func(o *options) { o.tries = n } }
+func WithMaxAttempts(n int) Option { return func(o *options) { o.tries = n } }
 
 // WithDefaultLifetime sets how long an access token is taken to live where the provider does not say (expires_in is
 // only recommended: RFC 6749, 5.1) and the token before it had an end. The default is an hour.

@@ -62,7 +62,7 @@ func beProcess() error {
 	tokens, err := tokensource.New(store, &oauth2.Config{
 		ClientID: authtest.ClientID, ClientSecret: authtest.ClientSecret,
 		Endpoint: oauth2.Endpoint{TokenURL: provider + "/token", AuthStyle: oauth2.AuthStyleInHeader},
-	}, tokensource.WithLease(time.Second), tokensource.WithEarly(0, 0), tokensource.WithLeeway(500*time.Millisecond))
+	}, tokensource.WithLease(time.Second), tokensource.WithEarlyRefresh(0, 0), tokensource.WithLeeway(500*time.Millisecond))
 	if err != nil {
 		return err
 	}

@@ -217,7 +217,7 @@ func TestRefresh_waitsForAsLongAsTheOtherNeeds(t *testing.T) {
 				user := w.login("alice")
 				var fleet []*tokensource.Source
 				for range 2 {
-					fleet = append(fleet, w.tokens(tokensource.WithEarly(c.early, 0), tokensource.WithLeeway(0)).User("alice"))
+					fleet = append(fleet, w.tokens(tokensource.WithEarlyRefresh(c.early, 0), tokensource.WithLeeway(0)).User("alice"))
 					w.get(fleet[len(fleet)-1])
 				}
 				w.network(nil, slow(takes))
@@ -445,7 +445,7 @@ func TestRefresh_doesNotAskWithARememberedRefreshToken(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer func() { _ = cached.Close(t.Context()) }()
-				early := tokensource.WithEarly(5*time.Minute, 0)
+				early := tokensource.WithEarlyRefresh(5*time.Minute, 0)
 				s, other := w.over(cached, c.option, early).User("alice"), w.over(store, c.option, early).User("alice")
 				w.get(s)
 				w.get(other)
@@ -532,7 +532,7 @@ func TestRefresh_aLostAnswerIsNotTakenForTheWrongWayToAuthenticate(t *testing.T)
 		config.Endpoint.AuthStyle = oauth2.AuthStyleAutoDetect
 		asked := 0
 		w.network(nil, func(*http.Request) error { asked++; return errors.New("connection reset") })
-		tokens, err := tokensource.New(w.store, config, tokensource.WithHTTPClient(&http.Client{Transport: w}), tokensource.WithTries(1))
+		tokens, err := tokensource.New(w.store, config, tokensource.WithHTTPClient(&http.Client{Transport: w}), tokensource.WithMaxAttempts(1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -773,7 +773,7 @@ func TestRefresh_noSecretIsTold(t *testing.T) {
 			time.Sleep(lifetime)
 			w.network(nil, nil)
 			fault()
-			_, err := w.tokens(tokensource.WithTries(1)).User("alice").Token()
+			_, err := w.tokens(tokensource.WithMaxAttempts(1)).User("alice").Token()
 			if err == nil {
 				t.Error("got no error")
 				continue

@@ -63,7 +63,7 @@ func runProcess(w *world, number int, d *dice) {
 		defer func() { _ = c.Close(context.Background()) }()
 		store = c
 	}
-	opts := []tokensource.Option{tokensource.WithLease(10 * time.Second), tokensource.WithEarly(time.Minute, 20*time.Second)}
+	opts := []tokensource.Option{tokensource.WithLease(10 * time.Second), tokensource.WithEarlyRefresh(time.Minute, 20*time.Second)}
 	if number%2 == 0 {
 		opts = append(opts, tokensource.WithForeground())
 	}

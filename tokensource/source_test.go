@@ -122,7 +122,7 @@ func TestSource_aCallerThatGivesUpDoesNotEndTheRefresh(t *testing.T) {
 func TestSource_refreshesEarlyWhileCallersGoOn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		old := w.login("alice")
-		s := w.tokens(tokensource.WithEarly(10*time.Minute, 0)).User("alice")
+		s := w.tokens(tokensource.WithEarlyRefresh(10*time.Minute, 0)).User("alice")
 		w.get(s)
 		time.Sleep(lifetime - 10*time.Minute - time.Second)
 		w.get(s)
@@ -147,7 +147,7 @@ func TestSource_refreshesEarlyWhileCallersGoOn(t *testing.T) {
 func TestSource_inTheForegroundNothingGoesOnBehindTheCaller(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		old := w.login("alice")
-		s := w.tokens(tokensource.WithForeground(), tokensource.WithEarly(10*time.Minute, time.Minute)).User("alice")
+		s := w.tokens(tokensource.WithForeground(), tokensource.WithEarlyRefresh(10*time.Minute, time.Minute)).User("alice")
 		w.get(s)
 		time.Sleep(lifetime - 5*time.Minute)
 		if got := w.get(s); got.AccessToken == old.AccessToken {

@@ -24,7 +24,7 @@ func (w *world) die(user string, lease time.Duration) {
 func TestRefresh_inTheForegroundADeadHolderIsSeenToBeDead(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		old := w.login("alice")
-		s := w.tokens(tokensource.WithForeground(), tokensource.WithEarly(5*time.Minute, 0)).User("alice")
+		s := w.tokens(tokensource.WithForeground(), tokensource.WithEarlyRefresh(5*time.Minute, 0)).User("alice")
 		w.get(s)
 		time.Sleep(lifetime - 5*time.Minute)
 		w.die("alice", 30*time.Second)

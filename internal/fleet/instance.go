@@ -46,7 +46,7 @@ func (r *run) newInstance(ctx context.Context) *instance {
 		i.source = &plain{store: i.store, config: config, client: client}
 	} else {
 		tokens, err := tokensource.New(i.store, config, tokensource.WithHTTPClient(client), tokensource.WithLease(r.Lease),
-			tokensource.WithEarly(0, 0), tokensource.WithLeeway(leeway))
+			tokensource.WithEarlyRefresh(0, 0), tokensource.WithLeeway(leeway))
 		if err != nil {
 			r.t.Fatal(err)
 		}
