@@ -14,7 +14,8 @@ import (
 
 // Client is what a store asks of Secrets Manager; *secretsmanager.Client has it. The IAM action of
 // each method bears the method's name. DescribeSecret and RestoreSecret are for secrets that wait for
-// deletion, the last two methods for those with copies in other regions.
+// deletion, the last two methods for those with copies in other regions. DescribeSecret is for these too, and
+// where a read shows less of a secret than a write has met.
 type Client interface {
 	GetSecretValue(context.Context, *sm.GetSecretValueInput, ...func(*sm.Options)) (*sm.GetSecretValueOutput, error)
 	BatchGetSecretValue(context.Context, *sm.BatchGetSecretValueInput, ...func(*sm.Options)) (*sm.BatchGetSecretValueOutput, error)

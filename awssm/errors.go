@@ -156,12 +156,19 @@ func noAnswer(err error) bool {
 
 func isNotFound(err error) bool {
 	var e *types.ResourceNotFoundException
-	return errors.As(err, &e)
+	return errors.As(err, &e) || passedOn(err, "can't find the specified secret")
 }
 
 func isExists(err error) bool {
 	var e *types.ResourceExistsException
-	return errors.As(err, &e)
+	return errors.As(err, &e) || passedOn(err, "already in use for a version of secret")
+}
+
+// passedOn reports an error of moto as LocalStack passes it on, which leaves nothing of it but the text
+// (localstack#10621).
+func passedOn(err error, text string) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == "InternalError" && strings.Contains(api.ErrorMessage(), text)
 }
 
 // isInvalidRequest reports the error that a secret marked for deletion gives, among others.

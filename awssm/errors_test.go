@@ -247,3 +247,61 @@ func TestErrors_neverShowWhatTheServiceQuotesOfAWrite(t *testing.T) {
 		require.Contains(t, api.ErrorMessage(), "TOP-SECRET", "this test shows nothing")
 	}
 }
+
+// localStack is an error of moto as LocalStack passes it on (localstack#10621).
+func localStack(op, text string) error {
+	return &awshttp.ResponseError{ResponseError: &smithyhttp.ResponseError{
+		Response: &smithyhttp.Response{Response: &http.Response{StatusCode: http.StatusInternalServerError}},
+		Err:      &smithy.GenericAPIError{Code: "InternalError", Message: "exception while calling secretsmanager." + op + ": " + text},
+	}}
+}
+
+// throughLocalStack passes on what err says, with a credential in front.
+func throughLocalStack(op string, err error) error {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return err
+	}
+	return localStack(op, "400 Bad Request: TOP-SECRET "+api.ErrorMessage())
+}
+
+func TestErrors_thatLocalStackPassesOnAreWhatTheyWere(t *testing.T) {
+	f := start(t)
+	base := f.put(f.driver(), engine.None, "one")
+	f.put(f.driver(), base, "two")
+	d := f.driverOver(&meddler{
+		Client: f.Client,
+		put: func(_ *sm.PutSecretValueInput, call func() (*sm.PutSecretValueOutput, error)) (*sm.PutSecretValueOutput, error) {
+			out, err := call()
+			return out, throughLocalStack("PutSecretValue", err)
+		},
+		get: func(_ *sm.GetSecretValueInput, call func() (*sm.GetSecretValueOutput, error)) (*sm.GetSecretValueOutput, error) {
+			out, err := call()
+			return out, throughLocalStack("GetSecretValue", err)
+		},
+	})
+	requireRefused := func() {
+		t.Helper()
+		_, err := d.Put(f.ctx, "token_a", base, document("w", "other"), 0)
+		require.ErrorIs(t, err, engine.ErrConflict)
+		requireClass(t, err)
+		require.NotContains(t, err.Error(), "TOP-SECRET")
+	}
+	requireRefused()
+	last := f.get(d, base, "two")
+	require.NoError(t, d.Delete(f.ctx, "token_a", last, engine.Record{}))
+	f.srv.Advance(time.Minute)
+	requireRefused()
+	_, rev, err := d.Get(f.ctx, "token_a", engine.None)
+	require.NoError(t, err)
+	require.Equal(t, notThere, rev)
+}
+
+func TestErrors_thatLocalStackPassesOnAreKnownByTheirTextAndNoOthersAre(t *testing.T) {
+	other := localStack("PutSecretValue", "400 Bad Request: something else")
+	quoting := &smithy.GenericAPIError{Code: "ValidationException", Message: "Value 'already in use for a version of secret' at 'secretString'"}
+	for _, err := range []error{other, quoting} {
+		require.False(t, isExists(err) || isNotFound(err), "%v", err)
+	}
+	require.ErrorIs(t, classOf(other), oauthstore.ErrUnavailable)
+}

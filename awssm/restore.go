@@ -14,14 +14,17 @@ import (
 
 // createOver writes a value where CreateSecret was refused since a deleted secret has the name still. One
 // that waits in a recovery window is restored; one that Secrets Manager is still removing, which it does
-// asynchronously, is engine.ErrBlocked. Only the former needs more permissions.
+// asynchronously, is engine.ErrBlocked. Only the former needs more permissions. Without them it is the latter
+// where the refusal may speak of it: it calls that scheduled for deletion too.
 func (d *driver) createOver(ctx context.Context, name, value string, refusal error) (engine.Rev, error) {
 	if saysGone(refusal) {
 		return engine.None, d.blocked("CreateSecret", name, refusal)
 	}
 	made, err := d.restoreByName(ctx, name, value, refusal)
-	if errors.Is(err, oauthstore.ErrAccessDenied) && !saysWaiting(refusal) {
-		return engine.None, d.blocked("CreateSecret", name, refusal)
+	if errors.Is(err, oauthstore.ErrAccessDenied) && (d.recovery == 0 || !saysWaiting(refusal)) {
+		f := d.blocked("CreateSecret", name, refusal).(*engine.Fault)
+		f.Message = "or it waits in a recovery window: " + err.Error()
+		return engine.None, f
 	}
 	return made, err
 }

@@ -295,15 +295,20 @@ func TestSaveToken_rightAfterADeleteNeedsNoPermissionToDescribeOrRestore(t *test
 }
 
 func TestSaveToken_duringARecoveryWindowIsDeniedAtOnceWithoutThePermissions(t *testing.T) {
-	for _, op := range []string{"DescribeSecret", "RestoreSecret"} {
-		f := deletedByTheConsole(t)
-		f.srv.Inject(testserver.Fault{Op: op, Kind: testserver.Deny, Times: -1})
-		token := again
-		err := f.store().SaveToken(f.ctx, &token)
-		require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
-		require.ErrorContains(t, err, op)
-		require.False(t, f.secret(alice).DeletionDate.IsZero())
+	run := func(op string, opts ...Option) {
+		t.Run(op, func(t *testing.T) {
+			f := deletedByTheConsole(t)
+			f.srv.Inject(testserver.Fault{Op: op, Kind: testserver.Deny, Times: -1})
+			token := again
+			err := f.store(opts...).SaveToken(f.ctx, &token)
+			require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
+			require.ErrorContains(t, err, op)
+			require.False(t, f.secret(alice).DeletionDate.IsZero())
+		})
 	}
+	run("RestoreSecret")
+	run("RestoreSecret", WithRecoveryWindow(7))
+	run("DescribeSecret", WithRecoveryWindow(7)) // without it the secret may be one that is just being deleted
 }
 
 // refusing is a client whose CreateSecret for the token a is refused, and counts how often it was asked.
@@ -317,17 +322,28 @@ func (f fixture) refusing(n *int, text string) *meddler {
 	}}
 }
 
-func TestPut_isBlockedWhereTheNameIsSaidToBeDeletedAndThereIsNoPermissionToLook(t *testing.T) {
-	const marked = "You tried to perform the operation on a secret that's currently marked deleted." // moto
-	for _, op := range []string{"DescribeSecret", "RestoreSecret"} {
+func TestPut_isBlockedWhereTheNameMayBeJustBeingDeletedAndThereIsNoPermissionToLook(t *testing.T) {
+	const (
+		marked    = "You tried to perform the operation on a secret that's currently marked deleted." // moto
+		scheduled = "You can't create this secret because a secret with this name is already scheduled for deletion."
+	)
+	run := func(text, op string, opts ...Option) error {
 		f := start(t)
 		f.put(f.driver(), engine.None, "deleted")
 		f.remove(secretA)
 		f.srv.Inject(testserver.Fault{Op: op, Kind: testserver.Deny, Times: -1})
 		n := 0
-		_, err := f.driverOver(f.refusing(&n, marked)).Put(f.ctx, "token_a", notThere, document("w", "new"), 0)
-		require.ErrorIs(t, err, engine.ErrBlocked, op)
-		require.NotErrorIs(t, err, oauthstore.ErrAccessDenied, op)
+		d := f.driverOver(f.refusing(&n, text), opts...)
+		_, err := d.Put(f.ctx, "token_a", notThere, document("w", "new"), 0)
+		require.ErrorContains(t, err, op+" oauthstore/token_a: access denied (AccessDeniedException)", "it may be that, all the same")
+		return err
+	}
+	for _, op := range []string{"DescribeSecret", "RestoreSecret"} {
+		for _, err := range []error{run(marked, op), run(marked, op, WithRecoveryWindow(7)), run(scheduled, op)} {
+			require.ErrorIs(t, err, engine.ErrBlocked)
+			requireClass(t, err)
+		}
+		requireClass(t, run(scheduled, op, WithRecoveryWindow(7)), oauthstore.ErrAccessDenied)
 	}
 }
 

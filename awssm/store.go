@@ -29,16 +29,20 @@
 //
 // On arn:aws:secretsmanager:REGION:ACCOUNT:secret:PREFIX/*: GetSecretValue to read; PutSecretValue and
 // CreateSecret to save; DeleteSecret to delete; BatchGetSecretValue on * for GetTokens (without it
-// tokens are read one by one), ListSecrets on * for Repair. DescribeSecret and RestoreSecret are for saving a token whose secret waits
-// in a recovery window: without them that save is [oauthstore.ErrAccessDenied]. DescribeSecret is also for
-// saving to a secret that was made without a value (else [oauthstore.ErrAccessDenied]) and to one whose
-// AWSCURRENT was moved back to an older version (else [oauthstore.ErrUnavailable]). A save right after a
+// tokens are read one by one), ListSecrets on * for Repair. DescribeSecret and RestoreSecret are for saving a
+// token whose secret waits in a recovery window. Without RestoreSecret that save is [oauthstore.ErrAccessDenied]. So it is without
+// DescribeSecret where there is [WithRecoveryWindow]; else the secret may be one that the service is still
+// deleting, and the save goes on for two minutes and is [oauthstore.ErrUnavailable], which names the permission.
+// DescribeSecret is also for saving to a secret that was made without a value, or so lately that a read does not
+// show it, and for deleting one with copies in other regions (else [oauthstore.ErrAccessDenied]), and for saving to
+// one whose AWSCURRENT was moved back to an older version (else [oauthstore.ErrUnavailable]). A save right after a
 // delete needs neither. Options name what else they need.
 //
 // # Emulators
 //
 // An emulator must make the ClientRequestToken of a write its version's id, and refuse other content under
-// an id that exists with ResourceExistsException. A save on one that gives versions ids of its own fails.
+// an id that exists with ResourceExistsException, or as LocalStack passes that on. A save on one that gives
+// versions ids of its own fails.
 package awssm
 
 import (
@@ -84,9 +88,10 @@ func New(client Client, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// FindToken implements [oauthstore.TokenStore]. By id, or by user name where the store made the id,
-// it costs one GetSecretValue; otherwise one more, and one for the index where it was not read within
-// the last minute. By a token that changed since it was inserted it reads all tokens.
+// FindToken implements [oauthstore.TokenStore]. It costs one GetSecretValue by id, by user name where the store
+// made the id, and otherwise where the index was read within the last minute. Else it costs one or two more, and what
+// it reads of the index's pages: by user name one, by a token all. So does a user with several tokens, or none. By a
+// token that changed since it was inserted it reads all tokens.
 func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
 	return s.engine.FindToken(ctx, token)
 }
@@ -137,8 +142,8 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 }
 
 // GetTokens implements [oauthstore.TokenStore]. It costs one GetSecretValue for the index and a
-// BatchGetSecretValue for every 20 tokens; where the index has pages, one GetSecretValue more, and a
-// BatchGetSecretValue for every 20 of them.
+// BatchGetSecretValue for every 20 tokens; where the index has pages, for every 33 of them one GetSecretValue more
+// and two BatchGetSecretValue.
 func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
 	return s.engine.GetTokens(ctx)
 }

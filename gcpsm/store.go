@@ -88,10 +88,11 @@ func New(client Client, project string, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// FindToken implements [oauthstore.TokenStore]. By id, or by user name where the store made the id,
-// it costs one AccessSecretVersion; otherwise one more, and one for the index where it was not read
-// within the last minute. By a token that changed since it was inserted it reads all tokens. A secret that is
-// not there costs one AccessSecretVersion more, one whose token was deleted two.
+// FindToken implements [oauthstore.TokenStore]. It costs one AccessSecretVersion by id, by user name where the store
+// made the id, and otherwise where the index was read within the last minute. Else it costs one or two more, and one
+// for each of the index's pages that it reads: by user name one, by a token all. So does a user with several tokens,
+// or none. By a token that changed since it was inserted it reads all tokens. A secret that is not there costs one
+// AccessSecretVersion more, one whose token was deleted two.
 func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
 	return s.engine.FindToken(ctx, token)
 }
@@ -153,6 +154,10 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 // DeleteTokens implements [oauthstore.TokenStore]. For each token it costs what DeleteToken does. The index
 // costs three AccessSecretVersion, since its newest version has to be found by number, and is written once; so is
 // each of its pages.
+//
+// That is about three writes for each token, so that Google's 600 writes a minute in a project are used up by some
+// 200 tokens. DeleteTokens then waits for the next minute, as long as ctx allows, while other writes in the project
+// may be [oauthstore.ErrThrottled]. It is that itself once nothing has got through for five minutes.
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	return s.engine.DeleteTokens(ctx)
 }
@@ -164,7 +169,7 @@ func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, er
 
 // Repair implements [oauthstore.Repairer]. It costs a ListSecrets for every 25,000 secrets of the project whose
 // names hold the prefix, three times what GetTokens costs, two reads for each token that was deleted, since its
-// empty secret stays, and a write for each page of the index that is to be changed.
+// empty secret stays, and a write for each page of the index that is to be changed. It waits as DeleteTokens does.
 func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
 	return s.engine.Repair(ctx, opts)
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/integration/realvault"
 	"github.com/oauthstore/oauthstore/internal/enginetest"
+	"github.com/oauthstore/oauthstore/internal/vaultbehaviour"
 	"github.com/oauthstore/oauthstore/storetest"
 	"github.com/oauthstore/oauthstore/vault"
-	"github.com/oauthstore/oauthstore/vault/vaulttest/behaviour"
 )
 
 // newClient returns a client of a Vault that may do everything: of the one that the environment names, or of
@@ -59,7 +59,7 @@ func TestVault_behavesAsTheTestServerSays(t *testing.T) {
 	if !strings.HasPrefix(health.Version, "1.21.") || health.Enterprise {
 		t.Skipf("the statements are about Vault 1.21 Community, and this is %s", health.Version)
 	}
-	behaviour.Run(t, func(t *testing.T) *api.Client {
+	vaultbehaviour.Run(t, func(t *testing.T) *api.Client {
 		c, err := client.Clone()
 		require.NoError(t, err)
 		c.SetToken(client.Token())

@@ -182,7 +182,7 @@ func (c *Control) Counts() map[string]int {
 
 // Begin is for the servers: it logs r, waits for the latency, and returns what is to be done to it.
 // Where that is [Hang], or ctx ends during the wait, Begin returns only then, with [Hang].
-func (c *Control) Begin(ctx context.Context, r Request) Kind {
+func Begin(ctx context.Context, c *Control, r Request) Kind {
 	kind, latency := c.log(r)
 	if latency > 0 && !c.wait(ctx, time.After(latency)) {
 		return Hang
@@ -194,14 +194,14 @@ func (c *Control) Begin(ctx context.Context, r Request) Kind {
 }
 
 // End is for the servers: for [HangAfter] it returns only when ctx ends or the server closes.
-func (c *Control) End(ctx context.Context, kind Kind) {
+func End(ctx context.Context, c *Control, kind Kind) {
 	if kind == HangAfter {
 		c.wait(ctx, nil)
 	}
 }
 
-// CloseControl is for the servers: it releases every request that hangs. It may be called once.
-func (c *Control) CloseControl() { close(c.closing) }
+// Close is for the servers: it releases every request that hangs. It may be called once.
+func Close(c *Control) { close(c.closing) }
 
 func (c *Control) log(r Request) (Kind, time.Duration) {
 	c.mu.Lock()

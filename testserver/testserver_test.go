@@ -14,8 +14,8 @@ import (
 // serve is what a server does with a request that it knows nothing else of.
 func serve(c *testserver.Control, op, secret string) testserver.Kind {
 	ctx := context.Background()
-	kind := c.Begin(ctx, testserver.Request{Op: op, Secret: secret})
-	c.End(ctx, kind)
+	kind := testserver.Begin(ctx, c, testserver.Request{Op: op, Secret: secret})
+	testserver.End(ctx, c, kind)
 	return kind
 }
 
@@ -67,16 +67,16 @@ func TestHang_endsWithTheContextOrTheServer(t *testing.T) {
 	c.Inject(testserver.Fault{Kind: testserver.HangAfter})
 	ctx, cancel := context.WithCancel(context.Background())
 	hanging := make(chan testserver.Kind)
-	go func() { hanging <- c.Begin(ctx, testserver.Request{}) }()
+	go func() { hanging <- testserver.Begin(ctx, c, testserver.Request{}) }()
 	cancel()
 	require.Equal(t, testserver.Hang, <-hanging)
 
 	go func() {
-		kind := c.Begin(context.Background(), testserver.Request{})
-		c.End(context.Background(), kind)
+		kind := testserver.Begin(context.Background(), c, testserver.Request{})
+		testserver.End(context.Background(), c, kind)
 		hanging <- kind
 	}()
-	c.CloseControl()
+	testserver.Close(c)
 	require.Equal(t, testserver.HangAfter, <-hanging)
 }
 
@@ -85,7 +85,7 @@ func TestLatency_isCutShortByTheContext(t *testing.T) {
 	c.SetLatency(time.Hour)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	require.Equal(t, testserver.Hang, c.Begin(ctx, testserver.Request{}))
+	require.Equal(t, testserver.Hang, testserver.Begin(ctx, c, testserver.Request{}))
 }
 
 func TestKind_hasAName(t *testing.T) {

@@ -93,9 +93,10 @@ func New(client *api.Client, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// FindToken implements [oauthstore.TokenStore]. By id, or by user name where the store made the id,
-// it costs one read; otherwise one more, and one for the index where it was not read within the last
-// minute. By a token that changed since it was inserted it reads all tokens.
+// FindToken implements [oauthstore.TokenStore]. It costs one read by id, by user name where the store made the id, and
+// otherwise where the index was read within the last minute. Else it costs one or two more, and one for each of the
+// index's pages that it reads: by user name one, by a token all. So does a user with several tokens, or none. By a
+// token that changed since it was inserted it reads all tokens.
 func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
 	return s.engine.FindToken(ctx, token)
 }

@@ -127,12 +127,14 @@ func (s *Server) newSecret(in *createInput, now time.Time) (*secret, error) {
 
 // createAgain answers a request for a name that is taken: "If a version with this value already
 // exists and the version SecretString and SecretBinary values are the same as those in the
-// request, then the request is ignored."
+// request, then the request is ignored." While a forced deletion is under way the service has two texts, both of
+// which Terraform waits out: here they take turns.
 func createAgain(old *secret, in *createInput) (any, error) {
-	if old.deletion != nil && old.deletion.forced {
-		return nil, errInvalidRequest("You can't perform this operation on the secret because it was deleted.")
-	}
-	if old.deletion != nil {
+	if d := old.deletion; d != nil {
+		d.met++
+		if d.forced && d.met%2 == 0 {
+			return nil, errInvalidRequest("You can't perform this operation on the secret because it was deleted.")
+		}
 		return nil, errInvalidRequest("You can't create this secret because a secret with this name is already scheduled for deletion.")
 	}
 	if in.hasValue() {

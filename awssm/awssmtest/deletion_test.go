@@ -43,11 +43,12 @@ func TestDeleteSecret_withRecoveryWindow(t *testing.T) {
 			require.ErrorAs(t, err, &invalid, name)
 			require.Equal(t, marked, invalid.ErrorMessage(), name)
 		}
-		_, err := f.CreateSecret(f.ctx, &secretsmanager.CreateSecretInput{
-			Name: aws.String("a"), SecretString: aws.String("one"), ClientRequestToken: aws.String(token("v1")),
-		})
-		requireCode(t, err, "InvalidRequestException",
-			"You can't create this secret because a secret with this name is already scheduled for deletion.")
+		for range 2 {
+			_, err := f.CreateSecret(f.ctx, &secretsmanager.CreateSecretInput{
+				Name: aws.String("a"), SecretString: aws.String("one"), ClientRequestToken: aws.String(token("v1")),
+			})
+			requireCode(t, err, "InvalidRequestException", scheduled)
+		}
 		out, err := f.describe("a")
 		require.NoError(t, err)
 		require.WithinDuration(t, f.srv.Now().Add(30*day), *out.DeletedDate, time.Minute)
@@ -105,9 +106,11 @@ func TestDeleteSecret_forced(t *testing.T) {
 		require.NoError(t, f.forceDelete("a"))
 		require.NoError(t, f.forceDelete("a"), "again")
 		require.Empty(t, f.srv.Secrets())
-		_, err := f.CreateSecret(f.ctx, &secretsmanager.CreateSecretInput{Name: aws.String("a")})
-		requireCode(t, err, "InvalidRequestException", gone)
-		_, err = f.get("a")
+		for _, text := range []string{scheduled, gone, scheduled} {
+			_, err := f.CreateSecret(f.ctx, &secretsmanager.CreateSecretInput{Name: aws.String("a")})
+			requireCode(t, err, "InvalidRequestException", text)
+		}
+		_, err := f.get("a")
 		requireCode(t, err, "InvalidRequestException", gone)
 		_, err = f.RestoreSecret(f.ctx, &secretsmanager.RestoreSecretInput{SecretId: aws.String("a")})
 		requireCode(t, err, "InvalidRequestException", gone)
@@ -125,7 +128,7 @@ func TestDeleteSecret_forced(t *testing.T) {
 		f.create("a", "one")
 		require.NoError(t, f.forceDelete("a"))
 		_, err := f.CreateSecret(f.ctx, &secretsmanager.CreateSecretInput{Name: aws.String("a")})
-		requireCode(t, err, "InvalidRequestException", gone)
+		requireCode(t, err, "InvalidRequestException", scheduled)
 		require.Eventually(t, func() bool {
 			_, err := f.CreateSecret(f.ctx, &secretsmanager.CreateSecretInput{Name: aws.String("a")})
 			return err == nil

@@ -22,8 +22,9 @@ const (
 	current  = "AWSCURRENT"
 	previous = "AWSPREVIOUS"
 
-	marked = "You can't perform this operation on the secret because it was marked for deletion."
-	gone   = "You can't perform this operation on the secret because it was deleted."
+	marked    = "You can't perform this operation on the secret because it was marked for deletion."
+	gone      = "You can't perform this operation on the secret because it was deleted."
+	scheduled = "You can't create this secret because a secret with this name is already scheduled for deletion."
 
 	day = 24 * time.Hour
 )

@@ -80,13 +80,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.handlers.Done()
 	c := read(w, r)
-	kind := s.Begin(r.Context(), s.logged(c))
+	kind := testserver.Begin(r.Context(), s.Control, s.logged(c))
 	var out any
 	var err error
 	if kind.TakesEffect() {
 		out, err = s.run(c)
 	}
-	s.End(r.Context(), kind)
+	testserver.End(r.Context(), s.Control, kind)
 	answer(w, out, cmp.Or(faultError(kind, c), err))
 }
 

@@ -57,6 +57,7 @@ type deletion struct {
 	requested time.Time
 	due       time.Time // when the secret is gone for good
 	forced    bool
+	met       int // times that a CreateSecret has met it
 }
 
 func (sec *secret) version(id string) *version {

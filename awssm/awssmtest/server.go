@@ -90,7 +90,7 @@ func (s *Server) Close() {
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
-		s.CloseControl()
+		testserver.Close(s.Control)
 		_ = s.http.Close() // the listener is gone either way
 		s.handlers.Wait()
 		<-s.served

@@ -47,12 +47,12 @@ func resourceOf(req any) string {
 // intercept stands before every method: it logs the request and does to it what a test ordered.
 func (s *Server) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	c := callOf(info.FullMethod, req)
-	kind := s.Begin(ctx, testserver.Request{Op: c.op, Secret: c.name.secret})
+	kind := testserver.Begin(ctx, s.Control, testserver.Request{Op: c.op, Secret: c.name.secret})
 	if !kind.TakesEffect() {
 		return nil, c.faulty(ctx, kind)
 	}
 	resp, err := s.handle(ctx, c, req, next)
-	s.End(ctx, kind)
+	testserver.End(ctx, s.Control, kind)
 	if kind != testserver.None {
 		return nil, c.faulty(ctx, kind)
 	}

@@ -73,7 +73,7 @@ func (s *Server) serve() {
 // Close ends the requests under way and stops the server. A second Close does nothing.
 func (s *Server) Close() {
 	s.closing.Do(func() {
-		s.CloseControl()
+		testserver.Close(s.Control)
 		s.grpc.Stop()
 		<-s.served
 	})

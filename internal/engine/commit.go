@@ -180,10 +180,14 @@ func (p *patience) count(err error) time.Duration {
 		return next(elapsed(p.start) < maxBlocked, failurePause, p.blocks)
 	case errors.Is(err, oauthstore.ErrThrottled) && window > 0:
 		p.throttles++
-		if p.throttles > maxThrottles {
+		more, longest := p.throttles <= maxThrottles, 2
+		if b := p.store.bulk; b != nil {
+			more, longest = !b.stalled(), 4
+		}
+		if !more {
 			return giveUp
 		}
-		return window << min(p.throttles, 2)
+		return window << min(p.throttles, longest)
 	case errors.Is(err, ErrConflict):
 		p.conflicts++
 		return next(p.conflicts < maxConflicts, conflictPause, p.conflicts)

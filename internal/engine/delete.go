@@ -38,6 +38,7 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	s = s.inBulk()
 	entries, err := s.allEntries(ctx, newest)
 	if err != nil {
 		return err

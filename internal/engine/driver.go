@@ -100,7 +100,8 @@ type Limits struct {
 	Per    time.Duration
 
 	// Window is the time over which the service counts writes to one secret, where its client does not itself
-	// wait for that long before it says that a write was throttled.
+	// wait for that long before it says that a write was throttled. Calls of many writes then also wait for a quota
+	// of all secrets together, which the service counts over a minute or so.
 	Window time.Duration
 }
 

@@ -147,10 +147,15 @@ func newMemory() *memory {
 }
 
 // eachKind runs f over both kinds of service, in a bubble.
-func eachKind(t *testing.T, f func(t *testing.T, m *memory)) {
+func eachKind(t *testing.T, f func(t *testing.T, m *memory)) { eachKindIn(t, inBubble, f) }
+
+// eachKindVirtually is eachKind for tests in which much time passes.
+func eachKindVirtually(t *testing.T, f func(t *testing.T, m *memory)) { eachKindIn(t, virtually, f) }
+
+func eachKindIn(t *testing.T, bubble func(*testing.T, func(*testing.T)), f func(t *testing.T, m *memory)) {
 	for name, tombstones := range map[string]bool{"deletes at one stroke": false, "deletes with a tombstone": true} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				m := newMemory()
 				m.tombstones = tombstones
 				f(t, m)

@@ -19,7 +19,7 @@ import (
 // It believes a listing in what it shows, never in what it lacks: services list with delay. It believes a read
 // that finds nothing only of what is older than any write may take.
 func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
-	r := &repair{store: s, opts: opts, report: new(oauthstore.RepairReport)}
+	r := &repair{store: s.inBulk(), opts: opts, report: new(oauthstore.RepairReport)}
 	err := ctx.Err()
 	for _, step := range []func(context.Context) error{r.list, r.readIndex, r.readOrphans, r.readTokens, r.write, r.removePages} {
 		if err == nil {
@@ -239,7 +239,7 @@ func (r *repair) present(f *found, users map[oauthstore.OAuthToken]string) {
 func (r *repair) finish(ctx context.Context, f *found) error {
 	r.report.Unfinished = append(r.report.Unfinished, f.id)
 	if !r.opts.DryRun {
-		err := r.store.remove(ctx, f.name, f.state.rev, f.state.rec)
+		err := r.remove(ctx, f)
 		switch {
 		case errors.Is(err, ErrConflict):
 			return nil // somebody else is at it
@@ -261,6 +261,23 @@ func (r *repair) finish(ctx context.Context, f *found) error {
 		}
 	}
 	return nil
+}
+
+// remove goes on with a deletion, and does not mind a used up quota.
+func (r *repair) remove(ctx context.Context, f *found) error {
+	for p := r.store.patience(f.name); ; {
+		err := r.store.remove(ctx, f.name, f.state.rev, f.state.rec)
+		if !errors.Is(err, oauthstore.ErrThrottled) || final(err) {
+			return err
+		}
+		pause := p.take(ctx, err)
+		if pause == giveUp {
+			return err
+		}
+		if err := wait(ctx, pause); err != nil {
+			return err
+		}
+	}
 }
 
 // write adds the entries that are missing and removes those that are dead, a leaf at a time.

@@ -26,16 +26,20 @@ type Store struct {
 	codec    codec.Codec
 	timeout  time.Duration
 	spacing  time.Duration // see SpaceAccessTokens
-	locks    locks
-	index    tree
-	queues   queues
-	leases   leases
 	observer Observer
+	locks    *locks
+	index    *tree
+	queues   *queues
+	leases   *leases
+	bulk     *bulk // nil unless this is for one
 }
 
 // New returns a store. It does no I/O.
 func New(d Driver, c codec.Codec, timeout time.Duration) *Store {
-	return &Store{driver: d, codec: c, timeout: timeout}
+	return &Store{
+		driver: d, codec: c, timeout: timeout,
+		locks: new(locks), index: new(tree), queues: new(queues), leases: new(leases),
+	}
 }
 
 // SpaceAccessTokens lets a save that changes nothing but the access token, and what comes with one, write nothing
@@ -83,6 +87,7 @@ func (s *Store) put(ctx context.Context, name string, base Rev, rec Record, tidy
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	rev, err := s.driver.Put(bounded, name, base, rec, tidy)
+	s.bulk.wrote(err)
 	return rev, s.told(ctx, name, s.failure(ctx, bounded, err))
 }
 
@@ -90,7 +95,9 @@ func (s *Store) put(ctx context.Context, name string, base Rev, rec Record, tidy
 func (s *Store) remove(ctx context.Context, name string, base Rev, tombstone Record) error {
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.told(ctx, name, s.failure(ctx, bounded, s.driver.Delete(bounded, name, base, tombstone)))
+	err := s.driver.Delete(bounded, name, base, tombstone)
+	s.bulk.wrote(err)
+	return s.told(ctx, name, s.failure(ctx, bounded, err))
 }
 
 // failure adds to err what the service's client may not say: that the caller's context has ended, or

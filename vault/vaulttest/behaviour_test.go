@@ -5,12 +5,12 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
+	"github.com/oauthstore/oauthstore/internal/vaultbehaviour"
 	"github.com/oauthstore/oauthstore/vault/vaulttest"
-	"github.com/oauthstore/oauthstore/vault/vaulttest/behaviour"
 )
 
 func TestServer_behavesAsVault(t *testing.T) {
 	srv := vaulttest.NewServer()
 	defer srv.Close()
-	behaviour.Run(t, func(*testing.T) *api.Client { return srv.Client() })
+	vaultbehaviour.Run(t, func(*testing.T) *api.Client { return srv.Client() })
 }

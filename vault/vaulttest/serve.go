@@ -17,9 +17,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	// ends the wait of a request that hangs.
 	body, bodyErr := readBody(w, r)
 	op, secret := s.describe(r)
-	kind := s.Begin(r.Context(), testserver.Request{Op: op, Secret: secret})
+	kind := testserver.Begin(r.Context(), s.Control, testserver.Request{Op: op, Secret: secret})
 	answer := s.answer(kind, r, body, bodyErr)
-	s.End(r.Context(), kind)
+	testserver.End(r.Context(), s.Control, kind)
 
 	switch kind {
 	case testserver.Hang, testserver.HangAfter, testserver.DropAfter:

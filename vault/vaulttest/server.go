@@ -106,7 +106,7 @@ func NewServer(opts ...Option) *Server {
 // more than once.
 func (s *Server) Close() {
 	s.closeOnce.Do(func() {
-		s.CloseControl()
+		testserver.Close(s.Control)
 		s.transport.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

@@ -1,4 +1,4 @@
-package behaviour
+package vaultbehaviour
 
 func walkKV1(w *walk) {
 	w.does("a write answers 204, a read the data with a lifetime for caches", func(w *walk) {

@@ -1,16 +1,16 @@
-// Package behaviour states what Vault does with the requests that a client of its KV secrets engine
+// Package vaultbehaviour states what Vault does with the requests that a client of its KV secrets engine
 // makes: status codes, bodies, texts. [Run] walks it on any server, a real Vault or the test server
 // of package vaulttest, so that what holds on the one is known to hold on the other:
 //
 //	func TestServer(t *testing.T) {
 //		srv := vaulttest.NewServer()
 //		defer srv.Close()
-//		behaviour.Run(t, func(*testing.T) *api.Client { return srv.Client() })
+//		vaultbehaviour.Run(t, func(*testing.T) *api.Client { return srv.Client() })
 //	}
 //
 // The statements are those of Vault 1.21 Community. Some older or newer versions differ in texts
 // and in limits, and OpenBao does in a few rules.
-package behaviour
+package vaultbehaviour
 
 import (
 	"bytes"
