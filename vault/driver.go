@@ -26,7 +26,7 @@ type driver struct {
 	prefix string // the full one, with its slash
 
 	isV2    atomic.Bool // the mount was seen to be KV version 2
-	expires atomic.Bool // the last version that was written is going to be deleted, by delete_version_after
+	expires atomic.Bool // the index, as last written, is going to be deleted, by delete_version_after
 }
 
 var (
@@ -150,8 +150,10 @@ func (d *driver) write(ctx context.Context, name string, cas int, rec engine.Rec
 	if secret == nil {
 		return engine.None, d.fail("write", name, true, errors.New("an answer without content"))
 	}
-	deletion, _ := secret.Data["deletion_time"].(string)
-	d.expires.Store(deletion != "")
+	if engine.IsNode(name) {
+		deletion, _ := secret.Data["deletion_time"].(string)
+		d.expires.Store(deletion != "")
+	}
 	return version(number(secret.Data["version"])), nil
 }
 

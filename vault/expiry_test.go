@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
 // deleteAfter sets the mount's delete_version_after.
@@ -40,6 +41,26 @@ func TestDeleteVersionAfter_doesNotKeepTokensFromBeingRefreshed(t *testing.T) {
 	save(t, b.NewStore(t), "alice", 1)
 	deleteAfter(t, b, "720h")
 	save(t, b.NewStore(t), "alice", 1)
+}
+
+// One token's own delete_version_after is its owner's wish, and no reason to refuse others.
+func TestDeleteVersionAfter_ofOneTokenIsThatTokens(t *testing.T) {
+	b := newBackend(t)
+	s := b.NewStore(t)
+	save(t, s, "alice", 1)
+	_, err := b.client().Logical().Write("secret/metadata/oauthstore/token_alice", map[string]any{"delete_version_after": "720h"})
+	require.NoError(t, err)
+	d := b.driver()
+	index, rev, err := d.Get(context.Background(), "index", engine.None)
+	require.NoError(t, err)
+	_, err = d.Put(context.Background(), "index", rev, index, 0) // for bob
+	require.NoError(t, err)
+	alice, rev, err := d.Get(context.Background(), "token_alice", engine.None)
+	require.NoError(t, err)
+	_, err = d.Put(context.Background(), "token_alice", rev, alice, 0)
+	require.NoError(t, err)
+	_, err = d.Put(context.Background(), "token_bob", engine.None, alice, 0)
+	require.NoError(t, err)
 }
 
 // An index that is gone is not an empty store, whose tokens nobody would find, or delete.

@@ -23,6 +23,9 @@ const (
 // idBase32 is base32 (RFC 4648) in lower case, without padding.
 var idBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
+// IsNode reports whether a driver is given the name of the index or of one of its pages.
+func IsNode(name string) bool { return name == indexName || strings.HasPrefix(name, pagePrefix) }
+
 // newPageName returns a name that no page has had before.
 func newPageName() string {
 	b := make([]byte, 10)
