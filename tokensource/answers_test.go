@@ -281,3 +281,66 @@ func TestRefresh_aRefusalIsKnownToAllProcesses(t *testing.T) {
 		})
 	}
 }
+
+// An API that refuses whatever it is sent is not a reason to refresh without end.
+func TestSource_invalidateIsHeededOnceInAWhile(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.login("alice")
+		s := w.tokens().User("alice")
+		for range 24 * 60 {
+			s.Invalidate(w.get(s).AccessToken)
+			time.Sleep(time.Minute)
+		}
+		n := w.refreshes()[authtest.OK]
+		if n < 24 || n > 30 {
+			t.Errorf("got %d refreshes in a day of refusals, want one in an hour, and some more at first", n)
+		}
+		time.Sleep(3 * time.Hour)
+		for range 2 {
+			token := w.get(s)
+			s.Invalidate(token.AccessToken)
+			if w.get(s).AccessToken == token.AccessToken {
+				t.Error("what is refused some hours later is not refreshed")
+			}
+			time.Sleep(3 * time.Hour)
+		}
+	}, authtest.WithAccessTokenLifetime(48*time.Hour))
+}
+
+// The refresh that a refusal asked for has failed, and the token is good after all.
+func TestSource_aRefusalIsNotBelievedForEver(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		token := w.login("alice")
+		w.srv.Inject(authtest.Fault{Op: "refresh_token", Kind: authtest.Fail, Status: 403, Times: -1})
+		s := w.tokens().User("alice")
+		s.Invalidate(token.AccessToken)
+		if _, err := s.Token(); err == nil {
+			t.Error("got no error")
+		}
+		time.Sleep(6 * time.Minute)
+		w.get(s)
+	})
+}
+
+func TestRefresh_theTokenEndpointsRedirectsAreNotFollowed(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.login("alice")
+		time.Sleep(lifetime)
+		asked := ""
+		was := http.DefaultTransport
+		http.DefaultTransport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			asked += r.URL.Host + " "
+			resp := answer(r, http.StatusTemporaryRedirect, "text/plain", "")
+			resp.Header.Set("Location", "http://elsewhere.example.com/")
+			return resp, nil
+		})
+		defer func() { http.DefaultTransport = was }()
+		tokens, err := tokensource.New(w.store, w.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tokens.User("alice").Token(); err == nil || asked != "provider.example.com " {
+			t.Errorf("got error %v, and asked %s", err, asked)
+		}
+	})
+}

@@ -27,7 +27,7 @@ func defaults() options {
 	return options{
 		early: 5 * time.Minute, jitter: time.Minute, leeway: oauthstore.DefaultLeeway,
 		lease: 30 * time.Second, tries: 3, lifetime: time.Hour, unit: time.Second,
-		client:  &http.Client{Timeout: 30 * time.Second},
+		client:  &http.Client{Timeout: 30 * time.Second, CheckRedirect: stay},
 		observe: func(context.Context, Event) {},
 	}
 }
@@ -93,8 +93,12 @@ func WithDefaultLifetime(d time.Duration) Option { return func(o *options) { o.l
 // expires_in_sec beside it counts in any case, as some of Zoho's data centers have it.
 func WithExpiresInUnit(unit time.Duration) Option { return func(o *options) { o.unit = unit } }
 
+// stay keeps a client where it was sent: what it has for the token endpoint is for nobody else.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
 // WithHTTPClient sets the client that speaks with the provider's token endpoint. The default has a timeout of 30
-// seconds. One that tries again by itself may send a refresh token twice.
+// seconds, and follows no redirects, which would send the refresh token and the client's secret elsewhere. One that
+// tries again by itself may send a refresh token twice.
 func WithHTTPClient(c *http.Client) Option { return func(o *options) { o.client = c } }
 
 // WithExtra names members of the provider's answer to keep with the token, beside scope and api_domain, for the Extra

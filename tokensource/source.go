@@ -21,7 +21,7 @@ type Source struct {
 	find   func(context.Context) (*oauthstore.OAuthToken, error)
 
 	have    atomic.Pointer[held]
-	refused atomic.Pointer[string] // an access token that is not good, whatever its expiry
+	refused atomic.Pointer[refused]
 
 	mu       sync.Mutex
 	flight   *flight   // under way, or not looked at yet
@@ -221,17 +221,42 @@ func found(token *oauthstore.OAuthToken, err error) (*oauthstore.OAuthToken, err
 	return token, err
 }
 
+// refused is an access token that is not good, whatever its expiry.
+type refused struct {
+	token string
+	times int       // that one was, not long after another
+	until time.Time // that is believed, and no other
+}
+
+// The pauses in which an API that refuses one access token after the other is not believed.
+const (
+	firstRefusal   = 5 * time.Minute
+	longestRefusal = time.Hour
+)
+
 func (s *Source) isRefused(token *oauthstore.OAuthToken) bool {
 	r := s.refused.Load()
-	return r != nil && token.AccessToken == *r
+	return r != nil && token.AccessToken == r.token && time.Now().Before(r.until)
 }
 
 // Invalidate says that the provider's API does not take an access token although it has not ended: the user has
 // revoked it, for example. The next call of the source refreshes it, unless there is another one by then.
+//
+// An API that refuses the next one as well has another reason, which no refresh removes: so what is said within five
+// minutes of the last time does nothing, and within twice as long each time after that, up to an hour.
 func (s *Source) Invalidate(accessToken string) {
-	s.refused.Store(&accessToken)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now, times := time.Now(), 0
+	if last := s.refused.Load(); last != nil {
+		if now.Before(last.until) {
+			return
+		}
+		if now.Before(last.until.Add(longestRefusal)) {
+			times = last.times + 1
+		}
+	}
+	s.refused.Store(&refused{accessToken, times, now.Add(min(firstRefusal<<min(times, 8), longestRefusal))})
 	if h := s.have.Load(); h == nil || h.token.AccessToken == accessToken {
 		s.drop()
 	}
