@@ -1,6 +1,7 @@
 package awssm
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -72,4 +73,36 @@ func TestSaveToken_writesADocumentOfStringsThatNamesNoAccountAndNoOtherSecret(t 
 	require.Equal(t, "1893456000123", fields["expiry_time"])
 	require.Equal(t, first, fields["base"], "the version that the write was made from")
 	require.False(t, strings.Contains(value, "arn:"), "the document shows the account's number")
+}
+
+// remoteKey is an AEAD whose key is kept by a service that does not answer for a token while it is down.
+type remoteKey struct {
+	codec.AEAD
+	down bool
+}
+
+func (k *remoteKey) Decrypt(ciphertext, associated []byte) ([]byte, error) {
+	if k.down && strings.Contains(string(associated), "/token_") {
+		return nil, context.DeadlineExceeded
+	}
+	return k.AEAD.Decrypt(ciphertext, associated)
+}
+
+func TestWithCodec_aKeyThatIsOutOfReachMakesNoSecondRecord(t *testing.T) {
+	f := start(t)
+	key := &remoteKey{AEAD: newAEAD(t)}
+	c, err := codec.NewEncrypted(codec.JSON{}, key)
+	require.NoError(t, err)
+	s := f.store(WithCodec(c))
+	f.save(s, oauthstore.OAuthToken{ClientID: "app", ClientSecret: "secret", RefreshToken: "refresh", AccessToken: "first"})
+	made := f.srv.Count("CreateSecret")
+	again := oauthstore.OAuthToken{ClientID: "app", ClientSecret: "secret", RefreshToken: "refresh", AccessToken: "second"}
+	key.down = true
+	var corrupt *oauthstore.CorruptRecordError
+	require.ErrorAs(t, s.SaveToken(f.ctx, &again), &corrupt)
+	require.ErrorIs(t, corrupt, context.DeadlineExceeded)
+	key.down = false
+	require.Equal(t, made, f.srv.Count("CreateSecret"))
+	require.NoError(t, s.SaveToken(f.ctx, &again))
+	require.Len(t, f.ids(s), 1)
 }

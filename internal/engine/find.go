@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"time"
 
@@ -237,7 +238,8 @@ func (l *lookup) byEntries(ctx context.Context, entries []entry, fits func(entry
 	fitting := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return !fits(e) })
 	err := l.loadAll(ctx, ids(fitting))
 	match := l.match()
-	if isCorrupt(err) && oauthstore.RuleFor(l.token) != oauthstore.RuleUserName && (match != nil || l.forSave) {
+	if isCorrupt(err) && oauthstore.RuleFor(l.token) != oauthstore.RuleUserName &&
+		(match != nil || l.forSave && !(isUndeciphered(err) && l.mayBeAmong(fitting))) {
 		l.passOver(fitting)
 		return match, nil
 	}
@@ -245,6 +247,17 @@ func (l *lookup) byEntries(ctx context.Context, entries []entry, fits func(entry
 		return nil, err
 	}
 	return match, nil
+}
+
+// mayBeAmong reports whether one of the records that could not be read had the token when it was inserted.
+func (l *lookup) mayBeAmong(entries []entry) bool {
+	return slices.ContainsFunc(entries, func(e entry) bool { return l.loaded[e.ID] == nil && l.mayHaveToken(e) })
+}
+
+// isUndeciphered reports whether a record is only corrupt to who has no key, or cannot reach the service that has it.
+func isUndeciphered(err error) bool {
+	var corrupt *oauthstore.CorruptRecordError
+	return errors.As(err, &corrupt) && corrupt.Err != nil
 }
 
 // passOver takes note of the records that cannot be read, among those that were to be: they stand in the way
