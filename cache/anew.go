@@ -26,7 +26,7 @@ func (s *Store) learnAnew(c *call, id string, a answer) {
 		return
 	}
 	s.tell(id, "") // what is under way may have read before
-	delete(s.flights, key{id: id})
+	s.part(id)
 	if c.void || c.ids[id] || !s.supersedes(c, key{id: id}) { // nor does anybody know which was first, that or this
 		s.entries.tokens.drop(id)
 		s.entries.noIDs.drop(id)

@@ -198,6 +198,7 @@ func (s *Store) learnToken(c *call, k key, found *oauthstore.OAuthToken) {
 	st := s.stamp(c)
 	if s.supersedes(c, key{id: token.ID}) {
 		s.putToken(token, st)
+		s.foundToo(c, token)
 	}
 	if k.user != "" && !c.users[k.user] && s.supersedes(c, k) {
 		s.putLead(k, token, st)
@@ -205,7 +206,7 @@ func (s *Store) learnToken(c *call, k key, found *oauthstore.OAuthToken) {
 }
 
 func (s *Store) learnAbsence(c *call, k key, err error) {
-	if c.ids[k.id] || c.users[k.user] || !s.supersedes(c, k) {
+	if c.ids[k.id] || c.users[k.user] || !s.supersedes(c, k) || len(k.id)+len(k.user)+len(k.client) > longestAbsent {
 		return
 	}
 	if _, r := s.held(k); r != nil && r.seq < c.seq {
@@ -220,6 +221,10 @@ func (s *Store) learnAbsence(c *call, k key, err error) {
 	s.entries.noUsers.put(k, a)
 }
 
+// longestAbsent is how many bytes an id, or a user name and client id, may have for it to be remembered that there is
+// no token: anybody may ask for anything.
+const longestAbsent = 1024
+
 // supersedes reports whether nothing is remembered under k by a call that began later than c.
 func (s *Store) supersedes(c *call, k key) bool {
 	if a := s.absent(k); a != nil && a.seq > c.seq {
@@ -231,6 +236,15 @@ func (s *Store) supersedes(c *call, k key) bool {
 	}
 	l := s.entries.users.get(k)
 	return l == nil || l.seq < c.seq
+}
+
+// foundToo drops what was not found earlier than c has read token, which it is found by.
+func (s *Store) foundToo(c *call, token *oauthstore.OAuthToken) {
+	for client, a := range s.entries.noUsers.names.get(token.UserName) {
+		if k := (key{user: token.UserName, client: client}); a.seq < c.seq && leads(k, token) {
+			s.entries.noUsers.drop(k)
+		}
+	}
 }
 
 func (s *Store) putToken(token *oauthstore.OAuthToken, st stamp) {

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -493,4 +494,17 @@ func TestFind_uncachedKnowsWhatItHasReadAfterOneThatReadBefore(t *testing.T) {
 	close(after.open)
 	require.NoError(t, <-afterDone)
 	require.Equal(t, "second", accessByID(t, s, "1"))
+}
+
+func TestFind_whatIsNotThereIsNotRememberedUnderALongName(t *testing.T) {
+	b := newBackend()
+	s := newCache(t, b, steady()...)
+	for _, c := range []struct{ length, finds int }{{longestAbsent, 1}, {longestAbsent + 1, 2}} {
+		before := b.count()
+		name := strings.Repeat("a", c.length)
+		for range 2 {
+			require.Empty(t, access(t, s, asUser(name, "")))
+		}
+		require.Equal(t, c.finds, b.count()-before, c.length)
+	}
 }

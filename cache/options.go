@@ -40,7 +40,7 @@ func WithTTL(d time.Duration) Option {
 
 // WithNegativeTTL sets for how long it is remembered that a token was not found, and how often at most an access
 // token that had expired when it was read is read again. Default 2 seconds, or the time to live where that is
-// shorter; 0 remembers neither.
+// shorter; 0 remembers neither. Ids and names of more than 1 KiB are not remembered to be absent.
 func WithNegativeTTL(d time.Duration) Option {
 	return func(c *config) { c.negativeTTL, c.negativeSet = d, true }
 }

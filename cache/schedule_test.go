@@ -717,11 +717,25 @@ func (s *schedule) floor(o *operation, view func(version int) string) int {
 		case !w.before(o):
 		case w.write && w.version > floor && !s.missed(w, o) && view(w.version) != view(w.version-1):
 			floor = w.version
-		case w.anew != "" && w.anew == o.partial.ID && (w.err == nil || errors.Is(w.err, oauthstore.ErrTokenNotFound)):
+		case w.anew != "" && s.concerns(w, o) && (w.err == nil || errors.Is(w.err, oauthstore.ErrTokenNotFound)):
 			floor = max(floor, w.version)
 		}
 	}
 	return floor
+}
+
+// concerns reports whether the find o may not show what was before w has read its record anew: it asks for that record,
+// or by user name has found it, or has found nothing where it would have found that.
+func (s *schedule) concerns(w, o *operation) bool {
+	switch {
+	case o.partial.ID != "":
+		return o.partial.ID == w.anew
+	case o.found != nil:
+		return o.found.ID == w.anew
+	default:
+		match := oauthstore.Match(o.partial, s.versions[w.version])
+		return match != nil && match.ID == w.anew
+	}
 }
 
 // missed reports whether o need not know of the write w. A save by user name that fails makes the cache forget what it

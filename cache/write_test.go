@@ -200,6 +200,24 @@ func agree(t testing.TB, s *Store, b *backend, when string) {
 	}
 }
 
+func TestWrite_thatSurelyStoresNothingForgetsNothing(t *testing.T) {
+	for name, write := range map[string]func(s *Store) error{
+		"invalid": func(s *Store) error { return s.SaveToken(t.Context(), &oauthstore.OAuthToken{AccessToken: "\xff"}) },
+		"an update of nothing": func(s *Store) error {
+			return s.UpdateToken(t.Context(), &oauthstore.OAuthToken{AccessToken: "nobody's"})
+		},
+	} {
+		b := newBackend()
+		s := newCache(t, b, steady()...)
+		for _, id := range []string{"1", "2"} {
+			b.put(t, token(id, "user "+id, "", "first"))
+			require.Equal(t, "first", accessByID(t, s, id), name)
+		}
+		require.Error(t, write(s), name)
+		require.Equal(t, 2, s.Stats().Tokens, name)
+	}
+}
+
 func TestWrite_thatPanicsIsForgotten(t *testing.T) {
 	b := newBackend()
 	s := newCache(t, b, steady()...)
@@ -584,6 +602,48 @@ func TestLease_findsThatBeginLaterDoNotWaitForOneFromBefore(t *testing.T) {
 	require.Equal(t, "second", accessByID(t, s, "1"))
 	close(g.open)
 	require.NoError(t, <-old)
+}
+
+func TestReadAnew_findsByUserNameThatBeginLaterDoNotWaitForOneFromBefore(t *testing.T) {
+	for name, read := range readingAnew() {
+		l, g := &leaser{backend: newBackend()}, newGate()
+		l.put(t, token("1", "alice", "", "first"))
+		s := newCache(t, l, WithNegativeTTL(0))
+		l.on(nil, g.hold("Find"))
+		old := make(chan error, 1)
+		go func() { old <- second(s.FindToken(context.Background(), asUser("alice", ""))) }()
+		<-g.arrived
+		l.put(t, oauthstore.OAuthToken{ID: "1", AccessToken: "second"}) // another process
+		l.on(nil, nil)
+		require.NoError(t, read(t, s), name)
+		require.Equal(t, "second", access(t, s, asUser("alice", "")), name)
+		close(g.open)
+		require.NoError(t, <-old, name)
+	}
+}
+
+func TestReadAnew_endsThatTheUserWasNotFound(t *testing.T) {
+	for name, read := range readingAnew() {
+		l := &leaser{backend: newBackend()}
+		s := newCache(t, l, steady()...)
+		require.Empty(t, access(t, s, asUser("alice", "")), name)
+		l.put(t, token("1", "alice", "", "first")) // another process
+		require.NoError(t, read(t, s), name)
+		require.Equal(t, "first", access(t, s, asUser("alice", "")), name)
+	}
+}
+
+// readingAnew are the ways to read record 1 whatever is remembered.
+func readingAnew() map[string]func(t *testing.T, s *Store) error {
+	return map[string]func(t *testing.T, s *Store) error{
+		"a lease": func(t *testing.T, s *Store) error {
+			_, err := s.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: "1", For: time.Minute})
+			return err
+		},
+		"uncached": func(t *testing.T, s *Store) error {
+			return second(s.FindTokenByID(oauthstore.Uncached(t.Context()), "1"))
+		},
+	}
 }
 
 func TestLease_thatIsNotGivenForgetsNothing(t *testing.T) {

@@ -49,7 +49,7 @@ func (s *Store) write(id string, token *oauthstore.OAuthToken, save func() error
 	c := s.start()
 	defer func() {
 		if err != nil {
-			s.failed(c, &asked)
+			s.failed(c, &asked, err)
 		} else {
 			s.saved(c, &asked, token)
 		}
@@ -107,12 +107,22 @@ func (s *Store) keepLeads(user, id string) {
 }
 
 // failed forgets what the write c, asked for with asked, may have changed.
-func (s *Store) failed(c *call, asked *oauthstore.OAuthToken) {
+func (s *Store) failed(c *call, asked *oauthstore.OAuthToken, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.calls, c)
+	if surelyNothing(asked, err) {
+		return
+	}
 	s.tellAll()
 	s.entries.forget(asked)
+}
+
+// surelyNothing reports whether a write that has failed has stored nothing, and says nothing of what is stored: an
+// update that finds no record by id or user name says that there is none.
+func surelyNothing(asked *oauthstore.OAuthToken, err error) bool {
+	return errors.Is(err, oauthstore.ErrInvalidToken) || errors.Is(err, errors.ErrUnsupported) ||
+		errors.Is(err, oauthstore.ErrTokenNotFound) && asked.ID == "" && asked.UserName == ""
 }
 
 // forget drops all that a save of token may change.
@@ -125,10 +135,16 @@ func (e *entries) forget(token *oauthstore.OAuthToken) {
 	e.noUsers.dropName(token.UserName)
 	e.users.dropName(token.UserName)
 	if token.ID != "" {
+		was := e.tokens.get(token.ID)
 		e.noIDs.drop(token.ID)
 		e.tokens.drop(token.ID)
-		if token.UserName == "" && token.ClientID != "" {
-			e.forgetUsers() // it may have given any user a token for this client
+		switch { // it may have given another client id to the record, whose user need not be the one in a copy of it
+		case token.ClientID == "":
+		case token.UserName == "" || was == nil:
+			e.forgetUsers()
+		default:
+			e.noUsers.dropName(was.token.UserName)
+			e.users.dropName(was.token.UserName)
 		}
 		return
 	}
