@@ -37,8 +37,8 @@ type Codec interface {
 // whole; package fmt and log/slog show the names of its fields only.
 type Document map[string]json.RawMessage
 
-// Parse reads a document: one JSON object, in UTF-8, without a field twice. Its error does not quote
-// the input.
+// Parse reads a document: one JSON object, in UTF-8, without a field twice or one whose name has half of
+// a surrogate pair, which no Document can keep. Its error does not quote the input.
 func Parse(data []byte) (Document, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not valid UTF-8")
@@ -49,7 +49,7 @@ func Parse(data []byte) (Document, error) {
 	}
 	d := make(Document)
 	for dec.More() {
-		if err := d.parseField(dec); err != nil {
+		if err := d.parseField(dec, data); err != nil {
 			return nil, err
 		}
 	}
@@ -62,12 +62,16 @@ func Parse(data []byte) (Document, error) {
 	return d, nil
 }
 
-func (d Document) parseField(dec *json.Decoder) error {
+func (d Document) parseField(dec *json.Decoder, data []byte) error {
 	// The decoder's errors may quote what they stumble on, and that is a credential: not wrapped.
+	begin := dec.InputOffset()
 	t, err := dec.Token()
 	name, ok := t.(string)
 	if err != nil || !ok {
 		return errors.New("not a whole JSON object")
+	}
+	if !isUnicode(data[begin:dec.InputOffset()]) {
+		return errors.New("the name of a field is not valid Unicode")
 	}
 	if _, twice := d[name]; twice {
 		return errors.New("a field stands twice")
@@ -108,7 +112,8 @@ func isString(raw json.RawMessage) bool {
 }
 
 // isUnicode excludes what encoding/json replaces without a word, which makes another credential of one:
-// bytes that are not UTF-8, and half of a surrogate pair in an escape. raw is a JSON string.
+// bytes that are not UTF-8, and half of a surrogate pair in an escape. raw is a JSON string, and perhaps
+// what stands between it and the one before.
 func isUnicode(raw json.RawMessage) bool {
 	if !utf8.Valid(raw) {
 		return false

@@ -57,6 +57,10 @@ func WithPlaintextReads() Option {
 }
 
 // NewEncrypted returns a codec that encrypts the documents of inner under primary.
+//
+// Fields that somebody puts beside the ciphertext are not authenticated, and are lost with the next
+// save. An older ciphertext that is put back into its own secret decrypts: nothing protects from a
+// rollback.
 func NewEncrypted(inner Codec, primary AEAD, opts ...Option) (*Encrypted, error) {
 	if inner == nil || primary == nil {
 		return nil, errors.New("codec: NewEncrypted: the inner codec and the primary AEAD are needed")

@@ -266,6 +266,27 @@ func TestEncrypted_unknownFieldsOutliveASave(t *testing.T) {
 	}
 }
 
+// What NewEncrypted warns of.
+func TestEncrypted_theCiphertextIsAllThatIsProtected(t *testing.T) {
+	e := encrypted(t, key(t, 1))
+	d := encode(t, e, marked())
+	d.Set("note", "beside the ciphertext")
+	r, err := e.Decode(secretName, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Unknown) != 1 {
+		t.Errorf("got the fields %v, want those that were encrypted", r.Unknown)
+	}
+	merged, _ := r.Merge(&oauthstore.OAuthToken{AccessToken: "newer"})
+	if newer := encode(t, e, merged); newer["note"] != nil || len(newer) != 2 {
+		t.Errorf("got %v, want the format and the ciphertext", newer)
+	}
+	if r, err := e.Decode(secretName, d); err != nil || r.Token.AccessToken != mark {
+		t.Errorf("the ciphertext before the save, put back: got %v and error %v, want that token", r, err)
+	}
+}
+
 func TestSeal_protectsAnyDocument(t *testing.T) {
 	e := encrypted(t, key(t, 1))
 	d := parse(t, `{"entries":[{"id":"`+mark+`"}],"format":"1"}`)

@@ -284,6 +284,6 @@ var operations = map[string]func(ctx context.Context, s *oauthotel.Store, token 
 		return s.SaveLeased(ctx, &oauthstore.Lease{Token: token, Holder: "holder-3"}, token)
 	},
 	"ReleaseLease": func(ctx context.Context, s *oauthotel.Store, token *oauthstore.OAuthToken) error {
-		return s.ReleaseLease(ctx, &oauthstore.Lease{Token: token, Holder: "holder-3"})
+		return s.ReleaseLease(ctx, &oauthstore.Lease{Token: token, Holder: "holder-3", Refused: "hush"})
 	},
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/cache"
 	oauthotel "github.com/oauthstore/oauthstore/otel"
@@ -33,7 +35,7 @@ func everything(t *testing.T, more ...oauthotel.Option) *recording {
 		&tokensource.ReauthRequiredError{ID: "record-17", UserName: "alice@example.com", Code: "hush"},
 	}
 	for _, err := range errs {
-		store := oauthotel.Wrap(&fixed{token: secretToken(), lease: &oauthstore.Lease{Token: secretToken(), Holder: "holder-3"}, err: err}, r.options(more...)...)
+		store := oauthotel.Wrap(&fixed{token: secretToken(), lease: &oauthstore.Lease{Token: secretToken(), Holder: "holder-3", Refused: "hush"}, err: err}, r.options(more...)...)
 		for _, do := range operations {
 			_ = do(t.Context(), store, secretToken())
 		}
@@ -134,6 +136,36 @@ func TestREADME_listsAllThatIsExported(t *testing.T) {
 	}
 	for _, o := range outcomes {
 		listed("outcome", o.outcome)
+	}
+}
+
+// The semantic conventions: names should not coincide with namespaces. A backend that makes objects of the dots can keep
+// only one of the two.
+func TestNoAttributeIsTheNamespaceOfAnother(t *testing.T) {
+	r := everything(t, oauthotel.WithRecordIDs())
+	keys := map[string]bool{}
+	note := func(attributes []attribute.KeyValue) {
+		for _, a := range attributes {
+			keys[string(a.Key)] = true
+		}
+	}
+	for _, span := range r.exporter.GetSpans() {
+		note(span.Attributes)
+		for _, e := range span.Events {
+			note(e.Attributes)
+		}
+	}
+	for _, m := range r.metrics() {
+		for _, p := range r.points(m.Name) {
+			note(p.attributes.ToSlice())
+		}
+	}
+	for name := range keys {
+		for other := range keys {
+			if strings.HasPrefix(other, name+".") {
+				t.Errorf("%s is an attribute, and the namespace of %s", name, other)
+			}
+		}
 	}
 }
 

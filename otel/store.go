@@ -132,10 +132,7 @@ func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, er
 			if one := new(oauthstore.TokenError); errors.As(err, &one) {
 				unreadable++
 			}
-			given := time.Now()
-			more := yield(token, err)
-			op.aside += time.Since(given)
-			if !more {
+			if !op.give(last, func() bool { return yield(token, err) }) {
 				break
 			}
 		}
@@ -170,6 +167,7 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 	lease, err := l.LeaseToken(ctx, request)
 	if err == nil && lease != nil {
 		op.set(heldKey.Bool(lease.Held), takenOverKey.Bool(lease.TakenOver))
+		op.set(codeAttribute(lease.Refused)...)
 	}
 	return lease, op.done(err)
 }
@@ -207,13 +205,16 @@ func (s *Store) ReleaseLease(ctx context.Context, lease *oauthstore.Lease) error
 	if !ok {
 		return op.unsupported()
 	}
+	if lease != nil {
+		op.set(codeAttribute(lease.Refused)...)
+	}
 	return op.done(l.ReleaseLease(ctx, lease))
 }
 
 const (
 	operationKey  = attribute.Key("oauthstore.operation.name")
 	tokensKey     = attribute.Key("oauthstore.tokens")
-	unreadableKey = attribute.Key("oauthstore.tokens.unreadable")
+	unreadableKey = attribute.Key("oauthstore.unreadable_tokens")
 	dryRunKey     = attribute.Key("oauthstore.repair.dry_run")
 	cleanKey      = attribute.Key("oauthstore.repair.clean")
 	heldKey       = attribute.Key("oauthstore.lease.held")
@@ -262,6 +263,17 @@ func (o *operation) under(lease *oauthstore.Lease) {
 func (o *operation) done(err error) error {
 	o.err = err
 	return err
+}
+
+// give lets the caller's loop have a token. The time that it takes is not the store's; nor is a panic of it: what the
+// store has come to by then is so far.
+func (o *operation) give(soFar error, yield func() bool) (more bool) {
+	o.err = soFar
+	given := time.Now()
+	defer func() { o.aside += time.Since(given) }()
+	more = yield()
+	o.err = errNotReturned
+	return more
 }
 
 func (o *operation) unsupported() error {

@@ -157,7 +157,7 @@ func TestStore_whatSpansSayBesides(t *testing.T) {
 	for span, want := range map[string]map[string]any{
 		"LeaseToken": {"oauthstore.lease.held": true, "oauthstore.lease.taken_over": true},
 		"GetTokens":  {"oauthstore.tokens": int64(1)},
-		"Tokens":     {"oauthstore.tokens": int64(1), "oauthstore.tokens.unreadable": int64(0)},
+		"Tokens":     {"oauthstore.tokens": int64(1), "oauthstore.unreadable_tokens": int64(0)},
 		"Repair":     {"oauthstore.tokens": int64(7), "oauthstore.repair.dry_run": true, "oauthstore.repair.clean": true},
 	} {
 		for key, value := range want {
@@ -169,6 +169,24 @@ func TestStore_whatSpansSayBesides(t *testing.T) {
 	}
 	if got, err := s.Repair(t.Context(), oauthstore.RepairOptions{}); err != nil || got.Tokens != 7 {
 		t.Errorf("Repair: got %v, %v, want what the store returned", got, err)
+	}
+}
+
+func TestStore_aLeaseSaysWhatTheProviderHasRefusedWith(t *testing.T) {
+	for refused, want := range map[string]any{"": nil, "invalid_grant": "invalid_grant", "something_new": "_OTHER"} {
+		r := record(t)
+		lease := &oauthstore.Lease{Token: secretToken(), Refused: refused, Until: time.Now().Add(time.Hour)}
+		s := oauthotel.Wrap(&fixed{lease: lease}, r.options()...)
+		if _, err := s.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: "record-17", For: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.ReleaseLease(t.Context(), lease); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"LeaseToken", "ReleaseLease"} {
+			wantAttribute(t, name+" "+refused, r.span("oauthstore."+name).Attributes, "oauthstore.provider.error_code", want)
+			r.wantCount(1, "oauthstore.operations", attributesOf("ok", false, str("oauthstore.operation.name", name))...)
+		}
 	}
 }
 
@@ -242,6 +260,7 @@ type ranged struct {
 	bare
 	yields []error
 	pause  time.Duration
+	then   func() // at the end, where it is set
 }
 
 func (r *ranged) Tokens(context.Context) iter.Seq2[*oauthstore.OAuthToken, error] {
@@ -255,6 +274,9 @@ func (r *ranged) Tokens(context.Context) iter.Seq2[*oauthstore.OAuthToken, error
 			if !yield(token, err) {
 				return
 			}
+		}
+		if r.then != nil {
+			r.then()
 		}
 	}
 }
@@ -297,7 +319,7 @@ func TestTokens_isOneOperationEachTime(t *testing.T) {
 			}
 			for _, span := range r.exporter.GetSpans() {
 				wantAttribute(t, span.Name, span.Attributes, "oauthstore.tokens", c.tokens)
-				wantAttribute(t, span.Name, span.Attributes, "oauthstore.tokens.unreadable", c.unreadable)
+				wantAttribute(t, span.Name, span.Attributes, "oauthstore.unreadable_tokens", c.unreadable)
 			}
 		})
 	}
@@ -312,6 +334,47 @@ func TestTokens_theCallersTimeIsNotTheStores(t *testing.T) {
 	if sum := r.sum("oauthstore.operation.duration"); sum < 0.02 || sum > 0.4 {
 		t.Errorf("got a duration of %v s, want some 0.02", sum)
 	}
+}
+
+func TestTokens_aPanicOfTheCallersLoopIsNotTheStores(t *testing.T) {
+	damaged := &oauthstore.TokenError{ID: "record-17", Err: &oauthstore.CorruptRecordError{}}
+	for name, c := range map[string]struct {
+		yields  []error
+		outcome string
+		failure bool
+	}{
+		"a token":                 {[]error{nil, nil}, "ok", false},
+		"one that is unreadable":  {[]error{damaged, nil}, "corrupt", true},
+		"the store's own failure": {[]error{oauthstore.ErrThrottled}, "throttled", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := record(t)
+			s := oauthotel.Wrap(&ranged{yields: c.yields}, r.options()...)
+			func() {
+				defer func() {
+					if p := recover(); p != "the caller's own" {
+						t.Errorf("got the panic %v, want the caller's", p)
+					}
+				}()
+				for range s.Tokens(t.Context()) {
+					panic("the caller's own")
+				}
+			}()
+			r.wantCount(1, "oauthstore.operations", attributesOf(c.outcome, c.failure, str("oauthstore.operation.name", "Tokens"))...)
+		})
+	}
+}
+
+func TestTokens_aPanicOfTheStoreBetweenTokensIsTheStores(t *testing.T) {
+	r := record(t)
+	s := oauthotel.Wrap(&ranged{yields: []error{nil}, then: func() { panic("broken") }}, r.options()...)
+	func() {
+		defer func() { _ = recover() }()
+		for range s.Tokens(t.Context()) {
+			continue
+		}
+	}()
+	r.wantCount(1, "oauthstore.operations", attributesOf("error", true, str("oauthstore.operation.name", "Tokens"))...)
 }
 
 func TestWithRecordIDs(t *testing.T) {

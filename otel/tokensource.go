@@ -20,6 +20,8 @@ import (
 // a span gets each as a trace of its own.
 //
 // What takes no time is an event of that span, or where it has ended a short span of the same name.
+//
+// A login by Exchange is no refresh: the request to the provider is recorded, and where the store does not take the token.
 func TokenSourceObserver(options ...Option) func(context.Context, tokensource.Event) {
 	t := newTelemetry(options)
 	r := &refreshes{
@@ -52,6 +54,9 @@ func (r *refreshes) observe(ctx context.Context, e tokensource.Event) {
 	case tokensource.Adopted:
 		r.ended(ctx, e, adopted)
 	case tokensource.ReauthRequired:
+		if e.ID == "" {
+			return // of a login, whose request was recorded: no record's refresh token is refused
+		}
 		r.reauths.Add(ctx, 1, metric.WithAttributes(reauthAttributes(e.Err)...))
 		r.ended(ctx, e, reauthRequired, reauthAttributes(e.Err)...)
 	case tokensource.LeaseWaited:
@@ -179,10 +184,10 @@ func codeAttribute(code string) []attribute.KeyValue {
 	return []attribute.KeyValue{codeKey.String(code)}
 }
 
-// errorCodes are the error codes of RFC 6749, 5.2, those of 4.1.2.1 that token endpoints use too, and Zoho's name for
-// invalid_grant.
+// errorCodes are the error codes of RFC 6749, 5.2, those of 4.1.2.1 that token endpoints use too, and Zoho's and GitHub's
+// names for invalid_grant.
 var errorCodes = []string{
 	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
 	"access_denied", "server_error", "temporarily_unavailable",
-	"invalid_code",
+	"invalid_code", "bad_refresh_token", "bad_verification_code",
 }

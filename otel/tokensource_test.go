@@ -95,6 +95,8 @@ func TestTokenSourceObserver_requests(t *testing.T) {
 		{&tokensource.ProviderError{Status: 401, Code: "invalid_client"}, "access_denied", true, 401, "invalid_client"},
 		{&tokensource.ProviderError{Status: 400, Code: "invalid_grant"}, "refused", true, 400, "invalid_grant"},
 		{&tokensource.ProviderError{Status: 200, Code: "invalid_code"}, "refused", true, 200, "invalid_code"},
+		{&tokensource.ProviderError{Status: 200, Code: "bad_refresh_token"}, "refused", true, 200, "bad_refresh_token"},
+		{&tokensource.ProviderError{Status: 200, Code: "bad_verification_code"}, "refused", true, 200, "bad_verification_code"},
 		{&tokensource.ProviderError{Status: 400, Code: "something_new"}, "refused", true, 400, "_OTHER"},
 		{&tokensource.ProviderError{Status: 404}, "refused", true, 404, ""},
 		{&tokensource.ProviderError{Status: 200, Err: &oauthstore.InvalidTokenError{}}, "error", true, 200, ""},
@@ -191,7 +193,7 @@ func TestTokenSourceObserver_everyKindIsKnown(t *testing.T) {
 		tokensource.Asked, tokensource.Refreshed, tokensource.Adopted, tokensource.RefreshFailed, tokensource.LeaseWaited,
 		tokensource.LeaseTakenOver, tokensource.LeaseLost, tokensource.SaveRetried, tokensource.SaveFailed, tokensource.ReauthRequired,
 	} {
-		if r := observed(t, tokensource.Event{Kind: kind}); len(r.metrics()) == 0 {
+		if r := observed(t, tokensource.Event{Kind: kind, ID: "record-17"}); len(r.metrics()) == 0 {
 			t.Errorf("%s is not recorded", kind)
 		}
 	}
@@ -200,8 +202,8 @@ func TestTokenSourceObserver_everyKindIsKnown(t *testing.T) {
 	}
 }
 
-// source is a user's source over the store, and the provider that it refreshes with.
-func source(t *testing.T, r *recording, store oauthstore.TokenStore) (*tokensource.Source, *authtest.Server) {
+// provided are the tokens in the store, and the provider that they are refreshed with.
+func provided(t *testing.T, r *recording, store oauthstore.TokenStore) (*tokensource.Tokens, *authtest.Server) {
 	t.Helper()
 	srv := authtest.NewServer()
 	t.Cleanup(srv.Close)
@@ -217,8 +219,15 @@ func source(t *testing.T, r *recording, store oauthstore.TokenStore) (*tokensour
 			t.Error(err)
 		}
 	})
+	return tokens, srv
+}
+
+// source is a user's source over the store, and the provider that it refreshes with.
+func source(t *testing.T, r *recording, store oauthstore.TokenStore) (*tokensource.Source, *authtest.Server) {
+	t.Helper()
+	tokens, srv := provided(t, r, store)
 	got := srv.Issue("alice")
-	err = store.SaveToken(t.Context(), &oauthstore.OAuthToken{
+	err := store.SaveToken(t.Context(), &oauthstore.OAuthToken{
 		ID: "record-17", UserName: "alice", ClientID: authtest.ClientID,
 		AccessToken: got.AccessToken, RefreshToken: got.RefreshToken, Expiry: time.Now().Add(-time.Hour),
 	})
@@ -271,6 +280,30 @@ func TestTokenSource_aRefreshAndWhatItAskedAreOneTrace(t *testing.T) {
 				attribute.Bool("oauthstore.reauthentication.answer_lost", false))
 			r.wantCount(1, "oauthstore.refresh.duration", attributesOf("reauth_required", true)...)
 		})
+	}
+}
+
+// Whoever can send a code to the callback can have it refused.
+func TestTokenSource_aLoginIsNoRefresh(t *testing.T) {
+	r := record(t)
+	tokens, srv := provided(t, r, memory.New())
+	var reauth *tokensource.ReauthRequiredError
+	if _, err := tokens.Exchange(t.Context(), "alice", "made up"); !errors.As(err, &reauth) {
+		t.Fatalf("got error %v, want a *ReauthRequiredError", err)
+	}
+	if _, err := tokens.Exchange(t.Context(), "alice", srv.Grant("alice")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"oauthstore.refresh.duration", "oauthstore.reauthentications"} {
+		if n := r.total(name); n != 0 {
+			t.Errorf("%s: got %d, want 0", name, n)
+		}
+	}
+	r.wantCount(1, "oauthstore.provider.request.duration", attributesOf("ok", false)...)
+	r.wantCount(1, "oauthstore.provider.request.duration", attributesOf("refused", true,
+		attribute.Int("http.response.status_code", 400), str("oauthstore.provider.error_code", "invalid_grant"))...)
+	if seen := strings.Join(r.names(), " "); seen != "oauthstore.provider.request oauthstore.provider.request" {
+		t.Errorf("got the spans %s, want two requests", seen)
 	}
 }
 

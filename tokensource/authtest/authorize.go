@@ -21,8 +21,8 @@ type code struct {
 }
 
 // Grant returns an authorization code that user has granted to the first client, for scopes or, without any, what
-// [WithScopes] says. It is as one of a request without redirect_uri and code_challenge. It panics where there is no
-// such scope.
+// [WithScopes] says. It is as one of a request without redirect_uri and code_challenge, even where the client has to send
+// the latter. It panics where there is no such scope.
 func (s *Server) Grant(user string, scopes ...string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

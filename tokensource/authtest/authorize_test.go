@@ -101,11 +101,26 @@ func TestAuthorize_redirectsARefusalOfTheUser(t *testing.T) {
 
 // RFC 7636, 4.4.1.
 func TestAuthorize_canRequirePKCE(t *testing.T) {
-	f := start(t, authtest.WithClients(authtest.Client{ID: "app", RedirectURIs: []string{"app.example:/cb"}, RequirePKCE: true}))
+	f := start(t, authtest.WithClients(authtest.Client{ID: "app", Secret: "s", RedirectURIs: []string{"app.example:/cb"}, RequirePKCE: true}))
 	to, query := f.authorize("client_id", "app", "response_type", "code").location()
 	require.Equal(t, "app.example:/cb", to)
 	require.Equal(t, "invalid_request", query.Get("error"))
 	require.Equal(t, "code challenge required", query.Get("error_description"))
+}
+
+// RFC 9700, 2.1.1: "Public clients MUST use PKCE".
+func TestAuthorize_requiresPKCEOfAPublicClient(t *testing.T) {
+	f := start(t, authtest.WithClients(authtest.Client{ID: "app", RedirectURIs: []string{"app.example:/cb"}}))
+	_, query := f.authorize("client_id", "app", "response_type", "code").location()
+	require.Equal(t, "invalid_request", query.Get("error"))
+	require.Equal(t, "code challenge required", query.Get("error_description"))
+	require.False(t, query.Has("code"))
+
+	verifier := strings.Repeat("v", 43)
+	_, query = f.authorize("client_id", "app", "response_type", "code", "code_challenge", verifier).location()
+	form := []string{"grant_type", "authorization_code", "client_id", "app", "code", query.Get("code")}
+	f.post("/token", form...).requireError(http.StatusBadRequest, "invalid_grant")
+	f.post("/token", append(form, "code_verifier", verifier)...).secret("access_token")
 }
 
 // RFC 6749, 3.1.2: "The query component MUST be retained when adding additional query parameters."
@@ -115,7 +130,7 @@ func TestAuthorize_keepsTheQueryOfTheRedirectURI(t *testing.T) {
 		"http://127.0.0.1/cb?a=1&":    "http://127.0.0.1/cb?a=1&code=",
 		"http://127.0.0.1/cb":         "http://127.0.0.1/cb?code=",
 	} {
-		f := start(t, authtest.WithClients(authtest.Client{ID: "app", RedirectURIs: []string{registered}}))
+		f := start(t, authtest.WithClients(authtest.Client{ID: "app", Secret: "s", RedirectURIs: []string{registered}}))
 		r := f.authorize("client_id", "app", "response_type", "code", "redirect_uri", registered)
 		require.True(t, strings.HasPrefix(r.Header.Get("Location"), want), r.Header.Get("Location"))
 	}
@@ -135,7 +150,7 @@ func TestScope_isAllWhereNoneIsAskedFor(t *testing.T) {
 
 // RFC 6749, 4.1.3: redirect_uri is that of the authorization request.
 func TestExchange_comparesTheRedirectURI(t *testing.T) {
-	client := authtest.Client{ID: "app", RedirectURIs: []string{"http://a.example/cb"}}
+	client := authtest.Client{ID: "app", Secret: "s", RedirectURIs: []string{"http://a.example/cb"}}
 	for name, c := range map[string]struct{ asked, sent, want string }{
 		"the same":            {"http://a.example/cb", "http://a.example/cb", ""},
 		"another":             {"http://a.example/cb", "http://b.example/cb", "invalid_grant"},
@@ -147,14 +162,14 @@ func TestExchange_comparesTheRedirectURI(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := start(t, authtest.WithClients(client))
 			_, query := f.authorize("client_id", "app", "response_type", "code", "redirect_uri", c.asked).location()
-			form := []string{"grant_type", "authorization_code", "client_id", "app", "code", query.Get("code"), "redirect_uri", c.sent}
+			form := []string{"grant_type", "authorization_code", "client_id", "app", "client_secret", "s", "code", query.Get("code"), "redirect_uri", c.sent}
 			r := f.post("/token", form...)
 			if c.want == "" {
 				r.secret("access_token")
 				return
 			}
 			r.requireError(http.StatusBadRequest, c.want)
-			right := append(form[:6:6], "redirect_uri", c.asked)
+			right := append(form[:8:8], "redirect_uri", c.asked)
 			f.post("/token", right...).secret("access_token") // the refusal has not used the code up
 		})
 	}

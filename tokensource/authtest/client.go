@@ -27,7 +27,8 @@ type Client struct {
 	// authorization request may leave it out.
 	RedirectURIs []string
 
-	// RequirePKCE refuses authorization requests without a code_challenge.
+	// RequirePKCE refuses authorization requests without a code_challenge, as those of a public client always are
+	// (RFC 9700, 2.1.1).
 	RequirePKCE bool
 }
 
@@ -42,10 +43,18 @@ const (
 
 const noSecret AuthMethod = "none" // of public clients
 
-// mustBeRegistrable panics for a redirect URI that is not absolute or has a fragment (RFC 6749, 3.1.2).
-func (c *Client) mustBeRegistrable() {
+// mustBeRegistrable panics for a client without an id, or with another's, and for a redirect URI that is not absolute or
+// has a fragment (RFC 6749, 3.1.2), or is itself what a browser would run or show.
+func (s *Server) mustBeRegistrable(c *Client) {
+	switch {
+	case c.ID == "":
+		panic("authtest: a client has no ID")
+	case s.client(c.ID) != c:
+		panic("authtest: client " + c.ID + " is registered twice")
+	}
 	for _, uri := range c.RedirectURIs {
-		if u, err := url.Parse(uri); err != nil || !u.IsAbs() || strings.Contains(uri, "#") {
+		u, err := url.Parse(uri)
+		if err != nil || !u.IsAbs() || strings.Contains(uri, "#") || u.Scheme == "javascript" || u.Scheme == "data" {
 			panic("authtest: client " + c.ID + ": not a redirect URI: " + uri)
 		}
 	}

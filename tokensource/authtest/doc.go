@@ -11,7 +11,7 @@
 // It listens on a socket, so that its clients may be other processes. Its endpoints are
 //
 //   - GET /authorize, the authorization endpoint (RFC 6749, 3.1): the resource owner, [Server.SetUser], consents at
-//     once. With PKCE (RFC 7636), S256 and plain.
+//     once. With PKCE (RFC 7636), S256 and plain; a public client cannot do without.
 //   - POST /token, the token endpoint (RFC 6749, 3.2), for the grants authorization_code and refresh_token.
 //   - POST /revoke, the revocation endpoint (RFC 7009).
 //   - GET /resource, a protected resource (RFC 6750): it answers with the name of the user whose access token it is.

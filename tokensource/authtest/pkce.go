@@ -21,7 +21,7 @@ func newChallenge(client *Client, form url.Values) (pkceChallenge, *refusal) {
 	switch {
 	case p.value == "" && p.method != "":
 		return p, badRequest("code_challenge is missing")
-	case p.value == "" && client.RequirePKCE:
+	case p.value == "" && (client.RequirePKCE || client.Secret == ""): // a public client (RFC 9700, 2.1.1)
 		return p, badRequest("code challenge required")
 	case p.value == "":
 		return p, nil

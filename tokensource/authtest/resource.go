@@ -2,14 +2,15 @@ package authtest
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 )
 
 // resource is the protected resource (RFC 6750, 2.1 and 3).
 func (s *Server) resource(c *call) *answer {
 	const realm = `Bearer realm="authtest"`
-	value, ok := bearer(c.http)
-	if !ok {
+	value, refused := c.bearer()
+	if refused == nil && value == "" {
 		// Who shows no token is told of no error (RFC 6750, 3.1).
 		a := newAnswer(http.StatusUnauthorized, "", nil)
 		a.header.Set("WWW-Authenticate", realm)
@@ -17,18 +18,37 @@ func (s *Server) resource(c *call) *answer {
 		return a
 	}
 	t := s.accessTokens[value]
-	if t == nil || !t.valid(s.now()) {
-		r := &refusal{status: http.StatusUnauthorized, code: "invalid_token", description: "the access token is unknown, expired or revoked"}
-		r.challenge = realm + `, error="` + r.code + `", error_description="` + r.description + `"`
-		return r.answer()
+	if refused == nil && (t == nil || !t.valid(s.now())) {
+		refused = &refusal{status: http.StatusUnauthorized, code: "invalid_token", description: "the access token is unknown, expired or revoked"}
+	}
+	if refused != nil {
+		refused.challenge = realm + `, error="` + refused.code + `", error_description="` + refused.description + `"`
+		return refused.answer()
 	}
 	return newAnswer(http.StatusOK, "text/plain; charset=utf-8", []byte(t.family.user))
 }
 
-// bearer returns the access token in the Authorization header.
-func bearer(r *http.Request) (string, bool) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return token, strings.EqualFold(scheme, "Bearer") && token != ""
+// bearerSyntax is that of an Authorization header with an access token (RFC 6750, 2.1).
+var bearerSyntax = regexp.MustCompile(`^(?i:Bearer) +([A-Za-z0-9._~+/-]+=*)$`)
+
+// bearer returns the access token in the Authorization header, empty where there is none or one of another scheme. One
+// in the query (RFC 6750, 2.3) is not taken, but there may not be both (2 and 3.1).
+func (c *call) bearer() (string, *refusal) {
+	if refused := c.check("access_token"); refused != nil {
+		return "", refused
+	}
+	header := strings.Join(c.http.Header.Values("Authorization"), ", ")
+	if scheme, _, _ := strings.Cut(header, " "); !strings.EqualFold(scheme, "Bearer") {
+		return "", nil
+	}
+	m := bearerSyntax.FindStringSubmatch(header)
+	switch {
+	case m == nil:
+		return "", badRequest("the Authorization header is malformed")
+	case c.form.Get("access_token") != "":
+		return "", badRequest("two ways to send an access token")
+	}
+	return m[1], nil
 }
 
 // revocation is the revocation endpoint (RFC 7009). A refresh token takes its family with it, an access token goes

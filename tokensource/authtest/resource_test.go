@@ -2,6 +2,7 @@ package authtest_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +16,7 @@ func TestResource(t *testing.T) {
 	tokens := f.Issue("alice")
 	const challenge = `Bearer realm="authtest"`
 	const invalid = challenge + `, error="invalid_token", error_description="the access token is unknown, expired or revoked"`
+	const malformed = challenge + `, error="invalid_request", error_description="the Authorization header is malformed"`
 	for _, c := range []struct {
 		header string
 		status int
@@ -24,8 +26,12 @@ func TestResource(t *testing.T) {
 		{"Bearer " + tokens.AccessToken, 200, "", authtest.OK},
 		{"bearer " + tokens.AccessToken, 200, "", authtest.OK},
 		{"", 401, challenge, "unauthorized"},
-		{"Bearer", 401, challenge, "unauthorized"},
 		{"Basic YTpi", 401, challenge, "unauthorized"},
+		{"Bearer  " + tokens.AccessToken, 200, "", authtest.OK}, // 1*SP
+		{"Bearer", 400, malformed, "invalid_request"},
+		{"Bearer " + tokens.AccessToken + " " + tokens.AccessToken, 400, malformed, "invalid_request"},
+		{"Bearer " + tokens.AccessToken + ", Bearer " + tokens.AccessToken, 400, malformed, "invalid_request"},
+		{`Bearer "` + tokens.AccessToken + `"`, 400, malformed, "invalid_request"},
 		{"Bearer x", 401, invalid, "invalid_token"},
 		{"Bearer " + tokens.RefreshToken, 401, invalid, "invalid_token"},
 	} {
@@ -37,6 +43,38 @@ func TestResource(t *testing.T) {
 		require.Equal(t, c.status == 200, answer.body == "alice", c.header)
 		requests := f.Requests()
 		require.Equal(t, c.result, requests[len(requests)-1].Result)
+	}
+}
+
+// RFC 6750, 2: "Clients MUST NOT use more than one method to transmit the token in each request." And 3.1.
+func TestResource_takesATokenOnceAndInTheHeader(t *testing.T) {
+	f := start(t)
+	header := "Bearer " + f.Issue("alice").AccessToken
+	token := strings.TrimPrefix(header, "Bearer ")
+	for name, c := range map[string]struct {
+		query   string
+		headers []string
+		status  int
+		result  string
+	}{
+		"header":           {"", []string{header}, 200, authtest.OK},
+		"an empty query":   {"?access_token=", []string{header}, 200, authtest.OK},
+		"query":            {"?access_token=" + token, nil, 401, "unauthorized"},
+		"header and query": {"?access_token=" + token, []string{header}, 400, "invalid_request"},
+		"two headers":      {"", []string{header, header}, 400, "invalid_request"},
+		"twice in a query": {"?access_token=" + token + "&access_token=" + token, nil, 400, "invalid_request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := f.request(http.MethodGet, "/resource"+c.query, "")
+			for _, h := range c.headers {
+				r.Header.Add("Authorization", h)
+			}
+			answer := f.do(r)
+			require.Equal(t, c.status, answer.StatusCode)
+			require.Equal(t, c.status == 400, strings.Contains(answer.Header.Get("WWW-Authenticate"), `error="invalid_request"`))
+			requests := f.Requests()
+			require.Equal(t, c.result, requests[len(requests)-1].Result)
+		})
 	}
 }
 

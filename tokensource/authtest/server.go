@@ -36,7 +36,7 @@ type Server struct {
 }
 
 // NewServer starts a server on a free port of 127.0.0.1, or, [WithoutSocket], on none. It panics where none is free,
-// and where a client is registered with a redirect URI that is none.
+// and where a client is registered without an ID, twice, or with a redirect URI that is none.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
 		options:       defaults(),
@@ -51,7 +51,7 @@ func NewServer(opts ...Option) *Server {
 		opt(&s.options)
 	}
 	for _, c := range s.options.clients {
-		c.mustBeRegistrable()
+		s.mustBeRegistrable(c)
 	}
 	s.faults.hook = s.options.faults
 	if !s.options.noSocket {

@@ -138,9 +138,18 @@ func TestMistakesInATestPanic(t *testing.T) {
 	require.PanicsWithValue(t, "authtest: RevokeFamily: there is no family-7", func() { f.RevokeFamily("family-7") })
 	require.PanicsWithValue(t, "authtest: there is no such scope", func() { f.Issue("alice", "write") })
 	require.PanicsWithValue(t, "authtest: there is no such scope", func() { f.Grant("alice", "write") })
-	for _, uri := range []string{"/callback", "http://127.0.0.1/callback#here", "http://127.0.0.1/callback#", "http://%zz"} {
+	for _, uri := range []string{
+		"/callback", "http://127.0.0.1/callback#here", "http://127.0.0.1/callback#", "http://%zz",
+		"javascript:alert(1)", "JavaScript://a.example/%0aalert(1)", "data:text/html,x",
+	} {
 		require.PanicsWithValue(t, "authtest: client c: not a redirect URI: "+uri, func() {
 			authtest.NewServer(authtest.WithClients(authtest.Client{ID: "c", RedirectURIs: []string{uri}}))
 		})
 	}
+	require.PanicsWithValue(t, "authtest: a client has no ID", func() {
+		authtest.NewServer(authtest.WithClients(authtest.Client{ID: "a"}, authtest.Client{Secret: "s"}))
+	})
+	require.PanicsWithValue(t, "authtest: client a is registered twice", func() {
+		authtest.NewServer(authtest.WithClients(authtest.Client{ID: "a"}, authtest.Client{ID: "b"}, authtest.Client{ID: "a", Secret: "s"}))
+	})
 }

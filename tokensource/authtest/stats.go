@@ -78,7 +78,7 @@ func (s *Server) owner(op string, c *call) (user, familyID string) {
 	case "revoke":
 		f = s.familyOf(c.form.Get("token"))
 	case "resource":
-		value, _ := bearer(c.http)
+		value, _ := c.bearer()
 		f = s.familyOf(value)
 	}
 	if f == nil {
