@@ -35,8 +35,9 @@ import (
 	"github.com/oauthstore/oauthstore/tokensource"
 )
 
-// grace is how long a shutdown may take. Cloud Run kills the process 10 seconds after SIGTERM.
-const grace = 9 * time.Second
+// grace is how long a shutdown may take, and tokensource may take 2 seconds more, to try once more to store a token.
+// Cloud Run kills the process 10 seconds after SIGTERM.
+const grace = 7 * time.Second
 
 func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
@@ -86,7 +87,7 @@ func newService(ctx context.Context, env func(string) string, log *slog.Logger) 
 	if err != nil {
 		return nil, fmt.Errorf("connect to Secret Manager: %w", err)
 	}
-	s := &service{secrets: secrets, api: env("API_URL"), client: &http.Client{Timeout: 10 * time.Second}, log: log}
+	s := &service{secrets: secrets, api: env("API_URL"), client: apiClient(), log: log}
 	store, err := gcpsm.New(secrets, env("GOOGLE_CLOUD_PROJECT"), gcpsm.WithPrefix(cmp.Or(env("SECRET_PREFIX"), "oauthstore")),
 		gcpsm.WithObserver(oauthstore.LogTo(log)))
 	if err == nil {
@@ -101,6 +102,15 @@ func newService(ctx context.Context, env func(string) string, log *slog.Logger) 
 		return nil, errors.Join(err, secrets.Close())
 	}
 	return s, nil
+}
+
+// apiClient returns a client that follows no redirects: the access token is for the API, and not for where that may send
+// us.
+func apiClient() *http.Client {
+	return &http.Client{
+		Timeout:       10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // checkEnv returns an error that names all variables which are missing, or the one that makes no sense.
@@ -122,26 +132,31 @@ func checkEnv(env func(string) string) error {
 	return nil
 }
 
-// serve serves on l until ctx ends. Then it answers the requests that it has, which may need tokens, and waits for
-// tokens that are not stored yet, all of it for no longer than grace.
+// serve serves on l until ctx ends, or that fails. Then it answers the requests that it has, which may need tokens, and
+// waits for tokens that are not stored yet, all of it for no longer than grace and a last try to store them.
 func (s *service) serve(ctx context.Context, l net.Listener, grace time.Duration) error {
-	server := &http.Server{
-		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
+	server := s.server()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	s.log.InfoContext(ctx, "listening", "address", l.Addr().String())
+	var err error
 	select {
-	case err := <-failed:
-		return err
+	case err = <-failed:
 	case <-ctx.Done():
 	}
 	s.log.InfoContext(ctx, "shutting down")
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	err := server.Shutdown(last)
-	return errors.Join(err, s.tokens.Shutdown(last))
+	return errors.Join(err, server.Shutdown(last), s.tokens.Shutdown(last))
+}
+
+// server gives clients a limited time to send a request. Idle connections it leaves to Google's load balancers, which end
+// them after 10 minutes and have to be the first.
+func (s *service) server() *http.Server {
+	return &http.Server{
+		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 11 * time.Minute,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
 }
 
 func (s *service) routes() http.Handler {
@@ -157,13 +172,15 @@ func (s *service) profile(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "invalid_request", "the user's name is not UTF-8")
 		return
 	}
-	body, err := s.call(r.Context(), s.source(user))
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	got, err := s.call(r.Context(), user)
 	var reauth *tokensource.ReauthRequiredError
 	switch {
 	case err == nil:
-		_, _ = w.Write(body)
+		w.Header().Set("Content-Type", cmp.Or(got.contentType, "application/octet-stream"))
+		_, _ = w.Write(got.body)
 	case errors.Is(err, oauthstore.ErrTokenNotFound):
-		s.sources.Delete(user)
 		refuse(w, http.StatusForbidden, "login_required", "the user has never logged in, or has logged out")
 	case errors.As(err, &reauth):
 		refuse(w, http.StatusForbidden, "login_required", "the provider does not accept the user's login any more")
@@ -189,26 +206,28 @@ func (s *service) source(user string) *tokensource.Source {
 }
 
 // call calls the API, a second time where it does not take an access token that should be good: the user or the
-// provider may have withdrawn it.
-func (s *service) call(ctx context.Context, source *tokensource.Source) ([]byte, error) {
+// provider may have withdrawn it. Whoever has no token has no source afterwards: anybody can make up names.
+func (s *service) call(ctx context.Context, user string) (*reply, error) {
+	source := s.source(user)
 	for attempt := 1; ; attempt++ {
 		token, err := source.TokenContext(ctx)
 		if token == nil {
+			s.sources.CompareAndDelete(user, source)
 			return nil, err
 		}
 		if err != nil {
 			s.log.WarnContext(ctx, "using a token that is not stored yet", "error", err)
 		}
-		status, body, err := s.get(ctx, token)
+		got, err := s.get(ctx, token)
 		switch {
 		case err != nil:
 			return nil, err
-		case status == http.StatusUnauthorized && attempt == 1:
+		case got.status == http.StatusUnauthorized && attempt == 1:
 			source.Invalidate(token.AccessToken)
-		case status != http.StatusOK:
-			return nil, fmt.Errorf("the API answers with status %d", status)
+		case got.status != http.StatusOK:
+			return nil, fmt.Errorf("the API answers with status %d", got.status)
 		default:
-			return body, nil
+			return got, nil
 		}
 	}
 }
@@ -216,20 +235,36 @@ func (s *service) call(ctx context.Context, source *tokensource.Source) ([]byte,
 // maxBody is the longest answer of the API that is passed on, in bytes.
 const maxBody = 1 << 20
 
-func (s *service) get(ctx context.Context, token *oauth2.Token) (status int, body []byte, err error) {
+// A reply is what the API has answered.
+type reply struct {
+	status      int
+	contentType string
+	body        []byte
+}
+
+func (s *service) get(ctx context.Context, token *oauth2.Token) (*reply, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.api, nil)
 	if err != nil {
-		return 0, nil, err
+		return nil, withoutURL(err)
 	}
 	token.SetAuthHeader(req)
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return nil, withoutURL(err)
 	}
 	defer resp.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if len(body) > maxBody {
-		return 0, nil, fmt.Errorf("the API's answer has more than %d bytes", maxBody) // half of it would pass for all
+		return nil, fmt.Errorf("the API's answer has more than %d bytes", maxBody) // half of it would pass for all
 	}
-	return resp.StatusCode, body, err
+	return &reply{resp.StatusCode, resp.Header.Get("Content-Type"), body}, err
+}
+
+// withoutURL returns what has gone wrong with a request, without its URL, which may hold a key.
+func withoutURL(err error) error {
+	var at *url.Error
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("call the API: %w", err)
 }

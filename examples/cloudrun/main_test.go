@@ -150,6 +150,21 @@ func (w *world) start(grace time.Duration) instance {
 	return instance{w, "http://" + l.Addr().String(), stop, end}
 }
 
+// service is one without a listener.
+func (w *world) service() *service {
+	w.Helper()
+	s, err := newService(context.Background(), func(name string) string { return w.env[name] }, slog.New(slog.NewJSONHandler(&w.log, nil)))
+	require.NoError(w, err)
+	w.Cleanup(func() { _ = s.secrets.Close() })
+	return s
+}
+
+func (s *service) answer(user string) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	s.routes().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/users/"+user+"/profile", nil))
+	return rec
+}
+
 // An answer is one of the service's.
 type answer struct {
 	status int
@@ -321,12 +336,77 @@ func TestService_passesNoPartOfAnAnswerOn(t *testing.T) {
 	require.Contains(t, w.log.String(), "the API's answer has more than 1048576 bytes")
 }
 
+func TestService_passesTheTypeOfAnAnswerOn(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", time.Hour)
+	var types atomic.Value // []string
+	api := httptest.NewServer(http.HandlerFunc(func(r http.ResponseWriter, _ *http.Request) {
+		r.Header()["Content-Type"] = types.Load().([]string)
+		_, _ = io.WriteString(r, "<script>alert(1)</script>")
+	}))
+	defer api.Close()
+	w.env["API_URL"] = api.URL
+	s := w.service()
+	for _, c := range []struct {
+		user  string
+		types []string
+		want  string
+	}{
+		{"alice", []string{"text/plain"}, "text/plain"},
+		{"alice", nil, "application/octet-stream"}, // and not what it looks like
+		{"nobody", nil, "application/json"},
+	} {
+		types.Store(c.types)
+		rec := s.answer(c.user)
+		require.Equal(t, c.want, rec.Header().Get("Content-Type"))
+		require.Equal(t, "nosniff", rec.Header().Get("X-Content-Type-Options"))
+		require.Equal(t, "no-store", rec.Header().Get("Cache-Control"))
+	}
+}
+
+func TestService_doesNotSendATokenWhereTheAPIRedirectsTo(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", time.Hour)
+	var asked atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer other.Close()
+	api := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	defer api.Close()
+	w.env["API_URL"] = api.URL
+	i := w.start(time.Hour)
+	a, _ := i.profile("alice")
+	require.Equal(t, http.StatusBadGateway, a.status)
+	require.Contains(t, w.log.String(), "the API answers with status 302")
+	require.Zero(t, asked.Load())
+}
+
+func TestService_tellsNobodyTheAPIsURL(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", time.Hour)
+	w.secrets = append(w.secrets, "key-of-the-api")
+	w.env["API_URL"] = "http://127.0.0.1:1/me?key=key-of-the-api"
+	i := w.start(time.Hour)
+	a, _ := i.profile("alice")
+	require.Equal(t, http.StatusBadGateway, a.status)
+	require.Contains(t, w.log.String(), "call the API: dial tcp 127.0.0.1:1")
+}
+
+// While nobody can tell who has a token, names that somebody makes up must not stay in memory.
+func TestService_keepsNoSourceOfWhoHasNoToken(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", -time.Minute)
+	w.provider.Inject(authtest.Fault{Kind: authtest.Fail, Status: 400, Code: "invalid_client", Op: "refresh_token", Times: -1})
+	s := w.service()
+	require.Equal(t, http.StatusBadGateway, s.answer("alice").Code)
+	require.Equal(t, http.StatusForbidden, s.answer("nobody").Code)
+	w.google.Inject(testserver.Fault{Kind: testserver.Deny, Times: -1})
+	require.Equal(t, http.StatusBadGateway, s.answer("nobody").Code)
+	s.sources.Range(func(user, _ any) bool { t.Errorf("a source of %q", user); return true })
+}
+
 // What cannot be a name must not be remembered as one.
 func TestService_keepsNoSourceForANameThatIsNone(t *testing.T) {
-	w := newWorld(t)
-	s, err := newService(context.Background(), func(name string) string { return w.env[name] }, slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.secrets.Close() })
+	s := newWorld(t).service()
 	rec := httptest.NewRecorder()
 	s.routes().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/users/%ff/profile", nil))
 	require.Equal(t, http.StatusBadRequest, rec.Code)
@@ -366,6 +446,28 @@ func TestService_storesTokensBeforeItEnds(t *testing.T) {
 	w.google.ClearFaults()
 	require.NoError(t, <-i.end)
 	require.NotEqual(t, before, w.stored("alice").RefreshToken)
+}
+
+func TestService_storesTokensAlsoWhereServingFails(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", -time.Minute)
+	before := w.stored("alice").RefreshToken
+	w.google.Inject(testserver.Fault{Op: "AddSecretVersion", Kind: testserver.Deny, Skip: 1, Times: -1}) // all after the lease
+	s := w.service()
+	require.Equal(t, http.StatusOK, s.answer("alice").Code)
+	w.google.ClearFaults()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, s.serve(context.Background(), l, time.Hour), net.ErrClosed)
+	require.NotEqual(t, before, w.stored("alice").RefreshToken)
+}
+
+func TestServer_doesNotWaitForEver(t *testing.T) {
+	s := newWorld(t).service().server()
+	require.NotZero(t, s.ReadHeaderTimeout)
+	require.NotZero(t, s.ReadTimeout)
+	require.Greater(t, s.IdleTimeout, 10*time.Minute, "that of the load balancers before it")
 }
 
 func TestService_endsWhenItsTimeIsOver(t *testing.T) {

@@ -95,7 +95,16 @@ func newFunction(ctx context.Context, env func(string) string, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	return &function{tokens: tokens, api: env("API_URL"), client: &http.Client{Timeout: 10 * time.Second}, log: log}, nil
+	return &function{tokens: tokens, api: env("API_URL"), client: apiClient(), log: log}, nil
+}
+
+// apiClient returns a client that follows no redirects: the access token is for the API, and not for where that may send
+// us.
+func apiClient() *http.Client {
+	return &http.Client{
+		Timeout:       10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // checkEnv returns an error that names all variables which are missing, or the one that makes no sense.
@@ -124,13 +133,12 @@ func (f *function) handle(ctx context.Context, event Event) (Answer, error) {
 	defer f.settle(ctx)
 	calling, cancel := leaving(ctx, 10)
 	defer cancel()
-	body, err := f.call(calling, f.source(event.User))
+	body, err := f.call(calling, event.User)
 	var reauth *tokensource.ReauthRequiredError
 	switch {
 	case err == nil:
 		return Answer{Status: "ok", Body: string(body)}, nil
 	case errors.Is(err, oauthstore.ErrTokenNotFound):
-		f.sources.Delete(event.User)
 		return Answer{Status: "login_required", Reason: "the user has never logged in, or has logged out"}, nil
 	case errors.As(err, &reauth):
 		return Answer{Status: "login_required", Reason: "the provider does not accept the user's login any more"}, nil
@@ -172,11 +180,13 @@ func (f *function) source(user string) *tokensource.Source {
 }
 
 // call calls the API, a second time where it does not take an access token that should be good: the user or the
-// provider may have withdrawn it.
-func (f *function) call(ctx context.Context, source *tokensource.Source) ([]byte, error) {
+// provider may have withdrawn it. Whoever has no token has no source afterwards: anybody can make up names.
+func (f *function) call(ctx context.Context, user string) ([]byte, error) {
+	source := f.source(user)
 	for attempt := 1; ; attempt++ {
 		token, err := source.TokenContext(ctx)
 		if token == nil {
+			f.sources.CompareAndDelete(user, source)
 			return nil, err
 		}
 		if err != nil {
@@ -202,12 +212,12 @@ const maxBody = 1 << 20
 func (f *function) get(ctx context.Context, token *oauth2.Token) (status int, body []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.api, nil)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, withoutURL(err)
 	}
 	token.SetAuthHeader(req)
 	resp, err := f.client.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, withoutURL(err)
 	}
 	defer resp.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
@@ -215,6 +225,15 @@ func (f *function) get(ctx context.Context, token *oauth2.Token) (status int, bo
 		return 0, nil, fmt.Errorf("the API's answer has more than %d bytes", maxBody) // half of it would pass for all
 	}
 	return resp.StatusCode, body, err
+}
+
+// withoutURL returns what has gone wrong with a request, without its URL, which may hold a key.
+func withoutURL(err error) error {
+	var at *url.Error
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("call the API: %w", err)
 }
 
 // once handles the event that in holds, as Lambda would have it done.

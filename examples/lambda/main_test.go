@@ -333,6 +333,46 @@ func TestFunction_passesNoPartOfAnAnswerOn(t *testing.T) {
 	require.ErrorContains(t, err, "the API's answer has more than 1048576 bytes")
 }
 
+func TestFunction_doesNotSendATokenWhereTheAPIRedirectsTo(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", time.Hour)
+	var asked atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer other.Close()
+	api := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	defer api.Close()
+	t.Setenv("API_URL", api.URL)
+	_, _, err := w.start().invoke(alice)
+	require.ErrorContains(t, err, "the API answers with status 302")
+	require.Zero(t, asked.Load())
+}
+
+func TestFunction_tellsNobodyTheAPIsURL(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", time.Hour)
+	w.secrets = append(w.secrets, "key-of-the-api")
+	t.Setenv("API_URL", "http://127.0.0.1:1/me?key=key-of-the-api")
+	_, _, err := w.start().invoke(alice)
+	require.ErrorContains(t, err, "call the API: dial tcp 127.0.0.1:1")
+}
+
+// While nobody can tell who has a token, names that somebody makes up must not stay in memory.
+func TestFunction_keepsNoSourceOfWhoHasNoToken(t *testing.T) {
+	w := newWorld(t)
+	w.logIn("alice", -time.Minute)
+	w.provider.Inject(authtest.Fault{Kind: authtest.Fail, Status: 400, Code: "invalid_client", Op: "refresh_token", Times: -1})
+	f, err := newFunction(context.Background(), os.Getenv, slog.New(slog.NewJSONHandler(&w.log, nil)))
+	require.NoError(t, err)
+	_, err = f.handle(context.Background(), Event{User: "alice"})
+	require.ErrorContains(t, err, "invalid_client")
+	_, err = f.handle(context.Background(), Event{User: "nobody"})
+	require.NoError(t, err)
+	w.aws.Inject(testserver.Fault{Kind: testserver.Deny, Times: -1})
+	_, err = f.handle(context.Background(), Event{User: "somebody"})
+	require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
+	f.sources.Range(func(user, _ any) bool { t.Errorf("a source of %q", user); return true })
+}
+
 //go:embed policy.json
 var policy []byte
 

@@ -9,7 +9,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -59,7 +58,7 @@ const (
 func (a *app) cookie(f flow) *http.Cookie {
 	c := &http.Cookie{
 		Name: flowCookie, Path: "/callback", MaxAge: -1,
-		Secure:   strings.HasPrefix(a.config.RedirectURL, "https:"),
+		Secure:   a.secure,
 		HttpOnly: true,
 		SameSite: http.SameSiteLaxMode, // the provider's redirect is a request from another site
 	}

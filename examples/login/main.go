@@ -54,23 +54,33 @@ func run(ctx context.Context, env func(string) string, log *slog.Logger) error {
 		defer provider.Close()
 		env = over(settings, env)
 		log.Info("without OAUTH_CLIENT_ID the provider is one in this process, where everybody consents at once")
+		if env("VAULT_ADDR") != "" {
+			log.Warn("VAULT_ADDR is set, and OAUTH_CLIENT_ID is not: tokens of the provider in this process, good for nothing "+
+				"elsewhere, are stored in Vault beside those of others", "prefix", prefix(env))
+		}
 	}
 	a, err := newApp(env, "http://"+l.Addr().String()+"/callback", log)
 	if err != nil {
 		return err
 	}
+	return a.serve(ctx, l)
+}
+
+// serve serves on l until ctx ends, or that fails. Then it answers the requests that it has, and waits for tokens that
+// are not stored yet.
+func (a *app) serve(ctx context.Context, l net.Listener) error {
 	server := a.server()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
-	log.Info("open " + strings.TrimSuffix(a.config.RedirectURL, "callback"))
+	a.log.Info("open " + strings.TrimSuffix(a.config.RedirectURL, "callback"))
+	var err error
 	select {
-	case err := <-failed:
-		return err
+	case err = <-failed:
 	case <-ctx.Done():
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	return errors.Join(server.Shutdown(last), a.tokens.Shutdown(last))
+	return errors.Join(err, server.Shutdown(last), a.tokens.Shutdown(last))
 }
 
 // server gives browsers a limited time to send a request, its body included, and to send the next one.
@@ -97,6 +107,7 @@ func over(settings map[string]string, env func(string) string) func(string) stri
 // An app is a client of the provider.
 type app struct {
 	config *oauth2.Config
+	secure bool                    // whether browsers come by https
 	params []oauth2.AuthCodeOption // of authorization requests, beside the usual ones
 	store  oauthstore.TokenStore
 	tokens *tokensource.Tokens
@@ -116,9 +127,11 @@ func newApp(env func(string) string, redirectURL string, log *slog.Logger) (*app
 			return nil, fmt.Errorf("%s is not set", name)
 		}
 	}
-	if u, err := url.Parse(a.config.RedirectURL); err != nil || u.Host == "" || u.Path != "/callback" {
+	u, err := url.Parse(a.config.RedirectURL)
+	if err != nil || u.Host == "" || u.Path != "/callback" {
 		return nil, errors.New("OAUTH_REDIRECT_URL is not a URL with the path /callback")
 	}
+	a.secure = u.Scheme == "https"
 	params, err := url.ParseQuery(env("OAUTH_AUTH_PARAMS"))
 	if err != nil {
 		return nil, errors.New("OAUTH_AUTH_PARAMS is not like a=b&c=d")
@@ -142,9 +155,10 @@ func openStore(env func(string) string, log *slog.Logger) (oauthstore.TokenStore
 	if err != nil {
 		return nil, fmt.Errorf("connect to Vault: %w", err)
 	}
-	return vault.New(client, vault.WithMount(cmp.Or(env("VAULT_KV_MOUNT"), "secret")),
-		vault.WithPrefix(cmp.Or(env("SECRET_PREFIX"), "oauthstore")))
+	return vault.New(client, vault.WithMount(cmp.Or(env("VAULT_KV_MOUNT"), "secret")), vault.WithPrefix(prefix(env)))
 }
+
+func prefix(env func(string) string) string { return cmp.Or(env("SECRET_PREFIX"), "oauthstore") }
 
 // authURL is where the user is sent to log in.
 func (a *app) authURL(f flow) string {

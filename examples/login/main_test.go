@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -14,12 +15,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/testserver"
+	"github.com/oauthstore/oauthstore/tokensource"
 	"github.com/oauthstore/oauthstore/tokensource/authtest"
 	"github.com/oauthstore/oauthstore/vault/vaulttest"
 )
@@ -202,10 +205,18 @@ func TestLogin_asksForWhatTheEnvironmentSays(t *testing.T) {
 }
 
 func TestLogin_marksItsCookieSecureWhereItsURLIs(t *testing.T) {
-	w := newWorld(t, nil)
-	require.False(t, w.app.cookie(flow{user: "alice"}).Secure)
-	w.app.config.RedirectURL = "https://example.com/callback"
-	require.True(t, w.app.cookie(flow{user: "alice"}).Secure)
+	for redirectURL, secure := range map[string]bool{
+		"http://127.0.0.1:8080/callback": false,
+		"https://example.com/callback":   true,
+		"HTTPS://example.com/callback":   true,
+	} {
+		a, err := newApp(map2env(map[string]string{
+			"OAUTH_CLIENT_ID": "id", "OAUTH_AUTH_URL": "https://example.com/authorize", "OAUTH_TOKEN_URL": "https://example.com/token",
+			"OAUTH_REDIRECT_URL": redirectURL,
+		}), "", slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		require.Equal(t, secure, a.cookie(flow{user: "alice"}).Secure, redirectURL)
+	}
 }
 
 func TestCallback_refusesWhatThisBrowserHasNotBegun(t *testing.T) {
@@ -440,6 +451,48 @@ func TestVault_failsWithoutASecretInThePage(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, status, page)
 	srv.ClearFaults()
 	w.seen()
+}
+
+func TestServe_storesTokensAlsoWhereServingFails(t *testing.T) {
+	srv, w := onVault(t)
+	issued := w.provider.Issue("alice")
+	require.NoError(t, w.app.store.SaveToken(context.Background(), &oauthstore.OAuthToken{
+		UserName: "alice", ClientID: authtest.ClientID,
+		AccessToken: issued.AccessToken, RefreshToken: issued.RefreshToken, Expiry: time.Now().Add(-time.Minute),
+	}))
+	srv.Inject(testserver.Fault{Op: "PUT data", Kind: testserver.Deny, Skip: 1, Times: -1}) // all after the lease
+	_, err := w.app.tokens.User("alice").TokenContext(context.Background())
+	require.ErrorAs(t, err, new(*tokensource.NotSavedError))
+	srv.ClearFaults()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, w.app.serve(context.Background(), l), net.ErrClosed)
+	require.NotEqual(t, issued.RefreshToken, w.stored("alice").RefreshToken)
+	w.seen()
+}
+
+func TestRun_warnsWhereItsOwnProvidersTokensGoIntoVault(t *testing.T) {
+	const warning = "VAULT_ADDR is set, and OAUTH_CLIENT_ID is not"
+	srv, _ := onVault(t)
+	for _, c := range []struct {
+		env   map[string]string
+		warns bool
+	}{
+		{map[string]string{}, false},
+		{map[string]string{"VAULT_ADDR": srv.URL()}, true},
+		{map[string]string{
+			"VAULT_ADDR": srv.URL(), "OAUTH_CLIENT_ID": "id",
+			"OAUTH_AUTH_URL": "https://example.com/authorize", "OAUTH_TOKEN_URL": "https://example.com/token",
+		}, false},
+	} {
+		c.env["ADDR"] = "127.0.0.1:0"
+		ctx, stop := context.WithCancel(context.Background())
+		stop()
+		var log lockedBuffer
+		require.NoError(t, run(ctx, map2env(c.env), slog.New(slog.NewTextHandler(&log, nil))))
+		require.Equal(t, c.warns, strings.Contains(log.String(), warning), log.String())
+	}
 }
 
 func TestRun_needsNothing(t *testing.T) {

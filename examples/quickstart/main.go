@@ -8,7 +8,7 @@
 //	go run ./examples/quickstart -on google          # Secret Manager: GOOGLE_CLOUD_PROJECT and credentials
 //
 // On a real service it works under a prefix of its own and deletes what it saved; Google and Vault keep
-// empty secrets without content.
+// empty secrets without content. A prefix that has tokens already it refuses.
 package main
 
 import (
@@ -70,8 +70,22 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer s.close()
-	fmt.Fprintf(out, "Service: %s\n", s.title)
+	if err := checkEmpty(ctx, s.store, *prefix); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Service: %s\nPrefix: %s, without tokens so far  [requests: %d]\n", s.title, *prefix, s.requests())
 	return tour{service: s, out: out}.run(ctx, token)
+}
+
+// checkEmpty returns an error where the store has tokens: the tour ends by deleting all that there are.
+func checkEmpty(ctx context.Context, store oauthstore.TokenStore, prefix string) error {
+	for _, err := range oauthstore.AllTokens(ctx, store) { // reads no more than it needs
+		if err != nil {
+			return fmt.Errorf("look for tokens under the prefix %q: %w", prefix, err)
+		}
+		return fmt.Errorf("there are tokens under the prefix %q, which the last step would delete: choose another one with -prefix", prefix)
+	}
+	return nil
 }
 
 // tour is the main job, on whatever service.

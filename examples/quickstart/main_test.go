@@ -7,11 +7,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/awssm"
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
 	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
+	"github.com/oauthstore/oauthstore/testserver"
 	"github.com/oauthstore/oauthstore/vault/vaulttest"
 )
 
@@ -20,7 +24,8 @@ func TestQuickstart_showsTheMainJobAndWhatItCosts(t *testing.T) {
 	require.NoError(t, run(context.Background(), nil, &out))
 	text := out.String()
 	for _, line := range []string{
-		`1\. Save the token response  \[requests: 4\]`,
+		`Prefix: oauthstore-quickstart, without tokens so far  \[requests: 1\]`,
+		`1\. Save the token response  \[requests: 3\]`,
 		`2\. Find it by user name  \[requests: 1\]`,
 		`3\. Find it by id  \[requests: 1\]`,
 		`4\. Find it by its refresh token  \[requests: 1\]`,
@@ -53,8 +58,53 @@ func TestQuickstart_doesNotQuoteAResponseThatItCannotRead(t *testing.T) {
 	}
 }
 
+func TestQuickstart_takesALifetimeThatMakesSense(t *testing.T) {
+	parse := func(expiresIn string) (*oauthstore.OAuthToken, error) {
+		return parseResponse([]byte(`{"access_token":"x","expires_in":` + expiresIn + `}`))
+	}
+	for _, hour := range []string{"3600", "3600.0", "3.6e3", `"3600"`} {
+		begin := time.Now()
+		token, err := parse(hour)
+		require.NoError(t, err, hour)
+		require.WithinRange(t, token.Expiry, begin.Add(time.Hour), time.Now().Add(time.Hour), hour)
+	}
+	for _, unknown := range []string{"0", "null"} {
+		token, err := parse(unknown)
+		require.NoError(t, err, unknown)
+		require.True(t, token.Expiry.IsZero(), unknown)
+	}
+	for _, nonsense := range []string{"-1", "99999999999", "1e999", `""`, `"soon"`, "true"} {
+		_, err := parse(nonsense)
+		require.Error(t, err, nonsense)
+	}
+}
+
 func TestQuickstart_refusesAnUnknownService(t *testing.T) {
 	require.ErrorContains(t, run(context.Background(), []string{"-on", "paper"}, &bytes.Buffer{}), "-on paper")
+}
+
+// The last step deletes all that is under the prefix.
+func TestQuickstart_refusesAPrefixThatHasTokens(t *testing.T) {
+	srv := awssmtest.NewServer()
+	defer srv.Close()
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": srv.URL(), "AWS_REGION": awssmtest.Region,
+		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+	} {
+		t.Setenv(name, value)
+	}
+	store, err := awssm.New(srv.Client(), awssm.WithPrefix("oauthstore"))
+	require.NoError(t, err)
+	carols := oauthstore.OAuthToken{UserName: "carol", RefreshToken: "carol's only one"}
+	require.NoError(t, store.SaveToken(context.Background(), &carols))
+	onAWS := func() error {
+		return run(context.Background(), []string{"-on", "aws", "-prefix", "oauthstore"}, &bytes.Buffer{})
+	}
+	require.ErrorContains(t, onAWS(), `there are tokens under the prefix "oauthstore"`)
+	_, err = store.FindTokenByID(context.Background(), carols.ID)
+	require.NoError(t, err)
+	srv.Inject(testserver.Fault{Kind: testserver.Deny, Times: -1})
+	require.ErrorIs(t, onAWS(), oauthstore.ErrAccessDenied)
 }
 
 // The real services are named by environment variables; test servers can stand in for all three.
