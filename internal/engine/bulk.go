@@ -12,8 +12,8 @@ import (
 // that is, and not of one secret. Nobody waits for an answer in the next seconds, and to stop half-way helps
 // nobody; so it goes on when the quota is there again.
 type bulk struct {
-	mu   sync.Mutex
-	last time.Time // when a write got through
+	mu    sync.Mutex
+	since time.Time // from when on no write got through; zero where the last one did
 }
 
 // maxStalled is how long a bulk goes on while nothing gets through. The quotas that are worth waiting for are those
@@ -24,23 +24,28 @@ const maxStalled = 5 * time.Minute
 func (s *Store) inBulk() *Store {
 	own := *s
 	own.queues = new(queues) // whoever is in a hurry does not let a bulk do their writes
-	own.bulk = &bulk{last: time.Now()}
+	own.bulk = new(bulk)
 	return &own
 }
 
 // wrote takes note of the outcome of a write.
 func (b *bulk) wrote(err error) {
-	if b == nil || errors.Is(err, oauthstore.ErrThrottled) {
+	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last = time.Now()
+	switch {
+	case !errors.Is(err, oauthstore.ErrThrottled):
+		b.since = time.Time{}
+	case b.since.IsZero():
+		b.since = time.Now()
+	}
 }
 
-// stalled reports whether nothing has got through for long.
+// stalled reports whether nothing has got through for long, though it was tried.
 func (b *bulk) stalled() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return elapsed(b.last) >= maxStalled
+	return !b.since.IsZero() && elapsed(b.since) >= maxStalled
 }

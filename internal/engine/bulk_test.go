@@ -137,3 +137,16 @@ func TestSaveToken_doesNotWaitForAQuotaAsLongAsACallOfManyWrites(t *testing.T) {
 		m.wantIDs(t)
 	})
 }
+
+// Reading all of a large store takes longer than a bulk goes on while nothing gets through.
+func TestBulk_whatItHasReadForIsNotWhatItHasWaitedFor(t *testing.T) {
+	throttled := fails(fmt.Errorf("%w: a minute's quota", oauthstore.ErrThrottled))
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Window = 5 * time.Second
+		save(t, m.store(), under("x", "alice"))
+		m.on(get, indexName, func(run func() error) error { time.Sleep(2 * maxStalled); return run() })
+		m.on(del, "token_x", throttled)
+		wantNoError(t, m.store().DeleteTokens(t.Context()))
+	})
+}

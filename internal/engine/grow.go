@@ -451,7 +451,11 @@ func (s *Store) replaceMissing(ctx context.Context, m *missingPage) error {
 	if s.liftSealed(ctx, m.above) {
 		return nil
 	}
-	p, err := s.newPage(m.at.name, nil, nil)
+	err := s.sealMissing(ctx, m.at.name)
+	var p *page
+	if err == nil {
+		p, err = s.newPage(m.at.name, nil, nil)
+	}
 	if err == nil {
 		err = s.makePages(ctx, []*page{p})
 	}
@@ -461,6 +465,26 @@ func (s *Store) replaceMissing(ctx context.Context, m *missingPage) error {
 	if errors.Is(err, errMoved) {
 		return nil
 	}
+	return err
+}
+
+// sealMissing puts a sealed page where there is none, so that nobody who remembers the one that was there, or comes upon
+// it once it is undeleted, takes it for part of the tree.
+func (s *Store) sealMissing(ctx context.Context, name string) error {
+	cur, err := s.read(ctx, name)
+	if err != nil {
+		return err
+	}
+	_, _, err = s.commit(ctx, name, cur, TidyAll, func(cur state, _ error) (*Record, error) {
+		if !cur.rec.Live() {
+			return s.encodeNode(name, cur.rec, &node{sealed: true})
+		}
+		n, err := s.decodeNode(name, cur.rec)
+		if err == nil && !n.sealed {
+			err = errMoved // it is there again
+		}
+		return nil, err
+	})
 	return err
 }
 

@@ -75,6 +75,10 @@ func (h history) recent(q quota, now time.Time) history {
 	for len(h) > 0 && h[0].slot < q.slot(now)-slots {
 		h = h[1:]
 	}
+	ahead := slots + int64(grace/(q.per/slots)) // by which clocks may disagree
+	for len(h) > 0 && h[len(h)-1].slot > q.slot(now)+ahead {
+		h = h[:len(h)-1]
+	}
 	return h
 }
 

@@ -45,7 +45,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"an entry is not taken out because of a read that lags behind", "claim.go", "if err := c.sureOfVacancy(ctx, entries); err != nil {", "if err := c.sureOfVacancy(ctx, nil); err != nil {"},
 	{"who claims a user looks at the claims of others", "claim.go", "if err := c.contest(ctx, e); err != nil {", "if err := c.contest(ctx, e); err != nil && false {"},
 	{"who claims a user has looked at all that might be it", "claim.go", "if c.overlooked(e) {", "if c.overlooked(e) && false {"},
-	{"the records of one user know of each other", "claim.go", "if c.isSibling(e) && !c.told[e.Nonce] {", "if false {"},
+	{"the records of one user know of each other", "claim.go", "if c.isSibling(e) && !c.told[e.Nonce] && len(c.told) < enoughTold {", "if false {"},
 	{"an entry that a record stands behind stays until the record has changed", "claim.go", "const maxClaims = 4", "const maxClaims = 1"},
 	{"a user whose entries are in several pages is looked at in all of them", "claim.go", "if c.entry.User != \"\" && within.parts(c.entry.User) {", "if false {"},
 

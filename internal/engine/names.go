@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -62,7 +63,7 @@ func decodeID(name string) (id string, ok bool) {
 	if word, ok := strings.CutPrefix(name, base32Token); ok {
 		b, err := idBase32.DecodeString(word)
 		id = string(b)
-		return id, err == nil && encodeID(id) == name
+		return id, err == nil && id != "" && utf8.ValidString(id) && encodeID(id) == name
 	}
 	escaped, ok := strings.CutPrefix(name, tokenPrefix)
 	if !ok {
@@ -77,7 +78,7 @@ func decodeID(name string) (id string, ok bool) {
 		}
 		id += string(b) + p[2:]
 	}
-	return id, encodeID(id) == name
+	return id, id != "" && utf8.ValidString(id) && encodeID(id) == name
 }
 
 // Escape writes s in ASCII letters, digits and the characters of literal: any other byte becomes esc

@@ -70,8 +70,7 @@ func (s *Store) await(ctx context.Context, c *change) error {
 	case err := <-c.done:
 		return err
 	case <-c.lead:
-		s.writeAll(ctx, s.queues.take(name))
-		s.queues.handOver(name)
+		s.leads(ctx, name)
 		return <-c.done
 	case <-ctx.Done():
 		if s.queues.leave(name, c) {
@@ -79,6 +78,22 @@ func (s *Store) await(ctx context.Context, c *change) error {
 		}
 		return ctx.Err()
 	}
+}
+
+// leads writes for all that wait, and hands over: also where it panics, which its caller may recover from.
+func (s *Store) leads(ctx context.Context, name string) {
+	batch := s.queues.take(name)
+	defer s.queues.handOver(name)
+	returned := false
+	defer func() {
+		for _, c := range batch {
+			if !returned && len(c.done) == 0 {
+				c.done <- errLeaderLeft
+			}
+		}
+	}()
+	s.writeAll(ctx, batch)
+	returned = true
 }
 
 // join adds c; if nobody leads, c does.

@@ -397,3 +397,18 @@ func TestQueue_aWaiterThatHasLeftKeepsItsToken(t *testing.T) {
 		m.wantConsistent(t)
 	})
 }
+
+// The panic is an observer's, or a codec's, and the caller recovers, as servers do.
+func TestQueue_aLeaderThatPanicsHandsOver(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		s := m.store()
+		m.on(get, indexName, func(func() error) error { panic("an observer's") })
+		func() {
+			defer func() { _ = recover() }()
+			a := under("a", "alice")
+			_ = s.SaveToken(t.Context(), &a)
+		}()
+		save(t, s, under("b", "bob"))
+	})
+}

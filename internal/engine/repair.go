@@ -20,6 +20,7 @@ import (
 // that finds nothing only of what is older than any write may take.
 func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
 	r := &repair{store: s.inBulk(), opts: opts, report: new(oauthstore.RepairReport)}
+	r.store.index = new(tree) // what is remembered of the index may be what somebody has undone
 	err := ctx.Err()
 	for _, step := range []func(context.Context) error{r.list, r.readIndex, r.readOrphans, r.readTokens, r.write, r.removePages} {
 		if err == nil {
@@ -41,9 +42,17 @@ type repair struct {
 	linked  map[string]bool    // the pages that something leads to
 	orphans []orphan           // the others
 
-	missing []entry         // to be added
-	dead    map[string]bool // nonces of the entries to be removed
+	missing []entry       // to be added
+	dead    map[line]bool // the entries to be removed
 }
+
+// A line is what tells entries apart, those that were made by hand too.
+type line struct {
+	id, nonce string
+	k         key
+}
+
+func (e entry) line() line { return line{e.ID, e.Nonce, e.key()} }
 
 // progress tells the caller.
 func (r *repair) progress(step string, done, total int) {
@@ -126,7 +135,7 @@ func (r *repair) readTokens(ctx context.Context) error {
 		sorted = append(sorted, id)
 	}
 	slices.Sort(sorted)
-	r.dead = make(map[string]bool)
+	r.dead = make(map[line]bool)
 	users := make(map[oauthstore.OAuthToken]string)
 	done := 0
 	for some := range slices.Chunk(sorted, streamed) {
@@ -196,7 +205,7 @@ func (r *repair) absent(id string) {
 }
 
 func (r *repair) bury(e entry) {
-	r.dead[e.Nonce] = true
+	r.dead[e.line()] = true
 	r.report.Dead = append(r.report.Dead, e.ID)
 }
 
@@ -243,6 +252,9 @@ func (r *repair) finish(ctx context.Context, f *found) error {
 		switch {
 		case errors.Is(err, ErrConflict):
 			return nil // somebody else is at it
+		case errors.Is(err, oauthstore.ErrAccessDenied):
+			r.unreadable(f.id, err)
+			return nil
 		case err != nil:
 			return err
 		}
@@ -255,7 +267,7 @@ func (r *repair) finish(ctx context.Context, f *found) error {
 	for _, e := range r.entries[f.id] {
 		switch {
 		case claims(f.state.rec.Claims, e.Nonce):
-			r.dead[e.Nonce] = true
+			r.dead[e.line()] = true
 		case !e.pending():
 			r.bury(e)
 		}
@@ -325,7 +337,7 @@ func (r *repair) recheck(ctx context.Context) ([]key, error) {
 	r.missing = still
 	for _, all := range r.entries {
 		for _, e := range all {
-			if r.dead[e.Nonce] {
+			if r.dead[e.line()] {
 				keys = append(keys, e.key())
 			}
 		}
@@ -347,7 +359,7 @@ func (e entry) sameAs(other entry) bool {
 // change is what the repair makes of a leaf.
 func (r *repair) change(entries []entry, within span) ([]entry, error) {
 	before := len(entries)
-	entries = slices.DeleteFunc(entries, func(e entry) bool { return r.dead[e.Nonce] })
+	entries = slices.DeleteFunc(entries, func(e entry) bool { return r.dead[e.line()] })
 	changed := len(entries) != before
 	for _, e := range r.missing {
 		if within.contains(e.key()) && !slices.ContainsFunc(entries, e.listedBy) {

@@ -354,7 +354,9 @@ func (s *Store) tellLate(ctx context.Context, c *claim, took time.Duration) {
 		return
 	}
 	if entries, err := s.userEntries(ctx, c.entry.User); err == nil && slices.ContainsFunc(entries, c.isSibling) {
-		_, _ = s.flag(ctx, c.entry.ID)
+		if f, err := s.loadNewest(ctx, c.entry.ID); err == nil {
+			_, _ = s.flag(ctx, f)
+		}
 	}
 }
 

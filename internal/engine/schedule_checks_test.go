@@ -195,7 +195,7 @@ func (s *schedule) untrue(o *operation) string {
 		if !o.save || !s.once(o, none) {
 			return "there was a token to merge it into all the time"
 		}
-	case o.deletes != "" && o.deletes != "*" && errors.Is(o.err, oauthstore.ErrAccessDenied) && o.failed == 1 && !s.stood && s.lost(o):
+	case o.deletes != "" && o.deletes != "*" && errors.Is(o.err, oauthstore.ErrAccessDenied) && o.refused.op != put && o.failed == 1 && !s.stood && s.lost(o):
 		return "it was denied, and the token is gone"
 	case s.skew > 0 && errors.Is(o.err, oauthstore.ErrUnavailable):
 		return "" // by its clock another writer was about to take the user name for a long time

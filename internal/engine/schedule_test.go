@@ -143,6 +143,7 @@ type operation struct {
 	err        error
 	begin, end int  // moments
 	failed     int  // calls
+	refused    call // the last of them that was refused
 	late       bool // one of them may still take effect
 }
 
@@ -323,6 +324,7 @@ func (s *schedule) next() {
 		s.late = nil                          // and do not come any more
 		s.sleep(grace + time.Second)
 	case len(s.parked) == 0 && s.frozen > 0:
+		s.late = nil
 		s.sleep(grace + time.Second)
 	case len(s.parked) == 0 || s.rng.IntN(15) == 0:
 		s.sleep(longestPause) // all pauses end
@@ -394,6 +396,7 @@ func (s *schedule) fail(p *parked) {
 	case 0:
 		err := refusal[s.rng.IntN(len(refusal))]
 		s.say(p, fmt.Sprint("FAILS: ", err))
+		p.op.refused = p.call
 		p.verdict <- func() error { return err }
 	case 1:
 		s.say(p, "takes effect, and the ANSWER IS LOST")

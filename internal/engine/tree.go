@@ -175,6 +175,9 @@ func (m *missingPage) Unwrap() error {
 	return &oauthstore.CorruptRecordError{Secret: m.secret, Reason: m.reason}
 }
 
+// maxDepth is how deep the tree may be: so many divisions leave nothing of a key to divide by.
+const maxDepth = 200
+
 // walk goes down from the root, once. With an error it returns how far it has come.
 func (s *Store) walk(ctx context.Context, k key, how freshness) (*leaf, error) {
 	l := &leaf{place: place{indexName, everywhere}}
@@ -185,6 +188,8 @@ func (s *Store) walk(ctx context.Context, k key, how freshness) (*leaf, error) {
 		}
 		l.remembered = r
 		switch {
+		case r.node.inner() && len(l.above) == maxDepth:
+			return l, &oauthstore.CorruptRecordError{Secret: s.driver.FullName(l.name), Reason: "the pages of the index lead in a circle"}
 		case r.node.inner():
 			l.above = append(l.above, l.place)
 			l.name, l.span = r.node.child(k, l.span)
@@ -244,6 +249,9 @@ func (t *tree) recallLeaf(k key) (*leaf, bool) {
 		if !r.node.inner() {
 			l.remembered = r
 			return l, r.recent() && !r.node.sealed
+		}
+		if len(l.above) == maxDepth {
+			return l, false
 		}
 		l.above = append(l.above, l.place)
 		l.name, l.span = r.node.child(k, l.span)
