@@ -132,8 +132,8 @@ func WithAccessTokenSpacing(d time.Duration) Option {
 
 // WithObserver lets observe know of each request to the service, of conflicts with other writers, and of what is done
 // again: see [oauthstore.Event]. It gets the context of the caller's call, or one made from it. It is called by many
-// goroutines at a time and should not block: the call waits for it. See [oauthstore.LogTo], and module otel for
-// OpenTelemetry.
+// goroutines at a time and should not block: the call waits for it. Nor may it use the store, which may wait for the call.
+// See [oauthstore.LogTo], and module otel for OpenTelemetry.
 func WithObserver(observe func(context.Context, oauthstore.Event)) Option {
 	return func(c *config) { c.observe = observe }
 }
