@@ -64,7 +64,8 @@ func (s *schedule) mayInsert(o *operation, before *oauthstore.OAuthToken) bool {
 	return slices.ContainsFunc(s.moments[s.oldest(o):], func(m moment) bool { return match(&o.token, m) == nil })
 }
 
-// putBack reports whether a delete that is under way, and was denied half-way, has put back what there was.
+// putBack reports whether a delete that is under way, or of which a call may still come, and that was denied half-way,
+// has put back what there was.
 func (s *schedule) putBack(id string, before, after *oauthstore.OAuthToken) bool {
 	if before != nil || !s.faulty || !s.m.tombstones {
 		return false
@@ -72,7 +73,7 @@ func (s *schedule) putBack(id string, before, after *oauthstore.OAuthToken) bool
 	for i, m := range slices.Backward(s.moments) {
 		if m[id] != nil {
 			deletes := func(o *operation) bool { return o.explains(id, after, nil) }
-			return same(m[id], after) && slices.ContainsFunc(s.ops, func(o *operation) bool { return deletes(o) && s.open(o) }) &&
+			return same(m[id], after) && slices.ContainsFunc(s.ops, func(o *operation) bool { return deletes(o) && (s.open(o) || o.late) }) &&
 				!slices.ContainsFunc(s.ops, func(o *operation) bool { return deletes(o) && o.err == nil && !s.open(o) && o.end > i })
 		}
 	}
