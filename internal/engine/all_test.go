@@ -69,7 +69,7 @@ func TestTokens_goesOnAfterATokenThatCannotBeRead(t *testing.T) {
 		ids := fill(t, m.store(), 100)
 		s := m.store()
 		m.on(get, tokenPrefix+ids[70], fails(oauthstore.ErrAccessDenied))
-		m.on(get, tokenPrefix+ids[80], fails(oauthstore.ErrThrottled))
+		m.on(get, tokenPrefix+ids[80], fails(oauthstore.ErrUnavailable))
 		m.overwrite(t, tokenPrefix+ids[90], codec.Document{})
 		read, unread, err := allOf(t.Context(), s)
 		want := []string{ids[70], ids[80], ids[90]}

@@ -147,14 +147,33 @@ const (
 
 // patience counts the failures of one call.
 type patience struct {
-	store *Store
-	name  string // of the secret, empty where it is about several
+	store  *Store
+	name   string        // of the secret, empty where it is about several
+	window time.Duration // over which the service counts
+	ofMany bool          // it is for one of many reads
 
 	tries, conflicts, failures, throttles, blocks int
 	start                                         time.Time
 }
 
-func (s *Store) patience(name string) patience { return patience{store: s, name: name} }
+func (s *Store) patience(name string) patience {
+	return patience{store: s, name: name, window: s.driver.Limits().Window}
+}
+
+// patienceOfMany is for reads of many secrets, which may be more in a second than the service allows: then one may be
+// refused again and again, since others get through.
+func (s *Store) patienceOfMany(name string) patience {
+	return patience{store: s, name: name, window: time.Second, ofMany: true}
+}
+
+// outlasts waits where a read was throttled, and reports whether it is to be made again.
+func (p *patience) outlasts(ctx context.Context, err error) bool {
+	if !errors.Is(err, oauthstore.ErrThrottled) || final(err) {
+		return false
+	}
+	pause := p.take(ctx, err)
+	return pause != giveUp && wait(ctx, pause) == nil
+}
 
 // giveUp, as the answer of take, is no more tries.
 const giveUp time.Duration = -1
@@ -173,21 +192,23 @@ func (p *patience) count(err error) time.Duration {
 	if p.start.IsZero() {
 		p.start = time.Now()
 	}
-	window := p.store.driver.Limits().Window
 	switch {
 	case errors.Is(err, ErrBlocked):
 		p.blocks++
 		return next(elapsed(p.start) < maxBlocked, failurePause, p.blocks)
-	case errors.Is(err, oauthstore.ErrThrottled) && window > 0:
+	case errors.Is(err, oauthstore.ErrThrottled) && p.window > 0:
 		p.throttles++
 		more, longest := p.throttles <= maxThrottles, 2
-		if b := p.store.bulk; b != nil {
+		switch b := p.store.bulk; {
+		case p.ofMany:
+			more = p.throttles <= 3*maxThrottles
+		case b != nil:
 			more, longest = !b.stalled(), 4
 		}
 		if !more {
 			return giveUp
 		}
-		return window << min(p.throttles, longest)
+		return p.window << min(p.throttles, longest)
 	case errors.Is(err, ErrConflict):
 		p.conflicts++
 		return next(p.conflicts < maxConflicts, conflictPause, p.conflicts)

@@ -243,6 +243,9 @@ func (s *Store) getAll(ctx context.Context, names []string, yield func(string, R
 	}
 	return inParallel(ctx, limits.Parallel, names, func(ctx context.Context, name string) error {
 		st, err := s.read(ctx, name)
+		for p := s.patienceOfMany(name); p.outlasts(ctx, err); {
+			st, err = s.read(ctx, name)
+		}
 		mu.Lock()
 		yield(name, st.rec, st.rev, err)
 		mu.Unlock()
@@ -256,13 +259,37 @@ func (s *Store) getBatches(ctx context.Context, d ManyGetter, names []string, yi
 	limits := s.driver.Limits()
 	batches := slices.Collect(slices.Chunk(names, limits.Batch))
 	return inParallel(ctx, limits.Parallel, batches, func(ctx context.Context, batch []string) error {
-		bounded, cancel := context.WithTimeout(ctx, s.timeout)
-		defer cancel()
-		d.GetMany(bounded, batch, func(name string, rec Record, rev Rev, err error) {
-			yield(name, rec, rev, s.failure(ctx, bounded, err))
-		})
+		read, throttled := s.getBatch(ctx, d, batch)
+		for p := s.patienceOfMany(""); p.outlasts(ctx, throttled); {
+			read, throttled = s.getBatch(ctx, d, batch)
+		}
+		for _, r := range read {
+			yield(r.name, r.rec, r.rev, r.err)
+		}
 		return nil
 	})
+}
+
+// A reading is what GetMany yields.
+type reading struct {
+	name string
+	rec  Record
+	rev  Rev
+	err  error
+}
+
+// getBatch is the driver's GetMany for one batch, bounded in time; throttled is one of its errors, if one is that.
+func (s *Store) getBatch(ctx context.Context, d ManyGetter, batch []string) (read []reading, throttled error) {
+	bounded, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	d.GetMany(bounded, batch, func(name string, rec Record, rev Rev, err error) {
+		err = s.failure(ctx, bounded, err)
+		if errors.Is(err, oauthstore.ErrThrottled) {
+			throttled = err
+		}
+		read = append(read, reading{name, rec, rev, err})
+	})
+	return read, throttled
 }
 
 func isCorrupt(err error) bool {

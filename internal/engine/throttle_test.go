@@ -1,0 +1,56 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
+)
+
+// A service takes so many requests in a second, and reading all tokens may be more.
+func TestGetTokens_whereReadsAreThrottled(t *testing.T) {
+	for name, driver := range map[string]func(m *memory) Driver{
+		"one by one": func(m *memory) Driver { return m },
+		"in batches": func(m *memory) Driver { return batching{m} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T) {
+				m := newMemory()
+				fill(t, m.store(), 60)
+				inSecond, second := 0, time.Now()
+				m.around = func(_ context.Context, c call, run func() error) error {
+					m.mu.Lock()
+					if time.Since(second) >= time.Second {
+						inSecond, second = 0, time.Now()
+					}
+					inSecond++
+					refused := c.name != indexName && inSecond > 20
+					m.mu.Unlock()
+					if refused {
+						return fmt.Errorf("%w: %s", oauthstore.ErrThrottled, c)
+					}
+					return run()
+				}
+				s := New(driver(m), codec.JSON{}, time.Hour)
+				if tokens, err := s.GetTokens(t.Context()); err != nil || len(tokens) != 60 {
+					t.Errorf("got %d tokens and error %v", len(tokens), err)
+				}
+				m.around = func(_ context.Context, c call, run func() error) error {
+					if c.name == indexName {
+						return run()
+					}
+					return oauthstore.ErrThrottled
+				}
+				begin := time.Now()
+				_, err := s.GetTokens(t.Context())
+				wantIs(t, err, oauthstore.ErrThrottled)
+				if took := time.Since(begin); took > time.Minute {
+					t.Errorf("gave up after %v", took)
+				}
+			})
+		})
+	}
+}
