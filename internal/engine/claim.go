@@ -192,8 +192,8 @@ func (c *claim) contest(ctx context.Context, e entry) error {
 	}
 }
 
-// tell tells the record under id that others may have its user name, and reports whether it is there. It is errAgain where
-// the record is the one that the token points at: the read that has not shown it lagged behind.
+// tell tells the record under id that others may have its user name, and reports whether it is there. It is errAgain
+// where the record is the one that the token points at: the read that has not shown it lagged behind.
 func (c *claim) tell(ctx context.Context, id string) (there bool, err error) {
 	f, err := c.lookup.store.loadNewest(ctx, id)
 	if err != nil {

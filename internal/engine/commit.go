@@ -166,7 +166,7 @@ func (s *Store) patienceOfMany(name string) patience {
 	return patience{store: s, name: name, window: time.Second, ofMany: true}
 }
 
-// outlasts waits where a read was throttled, and reports whether it is to be made again.
+// outlasts waits where a call was throttled, and reports whether it is to be made again.
 func (p *patience) outlasts(ctx context.Context, err error) bool {
 	if !errors.Is(err, oauthstore.ErrThrottled) || final(err) {
 		return false

@@ -277,19 +277,11 @@ func (r *repair) finish(ctx context.Context, f *found) error {
 
 // remove goes on with a deletion, and does not mind a used up quota.
 func (r *repair) remove(ctx context.Context, f *found) error {
-	for p := r.store.patience(f.name); ; {
-		err := r.store.remove(ctx, f.name, f.state.rev, f.state.rec)
-		if !errors.Is(err, oauthstore.ErrThrottled) || final(err) {
-			return err
-		}
-		pause := p.take(ctx, err)
-		if pause == giveUp {
-			return err
-		}
-		if err := wait(ctx, pause); err != nil {
-			return err
-		}
+	err := r.store.remove(ctx, f.name, f.state.rev, f.state.rec)
+	for p := r.store.patience(f.name); p.outlasts(ctx, err); {
+		err = r.store.remove(ctx, f.name, f.state.rev, f.state.rec)
 	}
+	return err
 }
 
 // write adds the entries that are missing and removes those that are dead, a leaf at a time.
