@@ -163,7 +163,7 @@ func (s *Store) patience(name string) patience {
 // patienceOfMany is for reads of many secrets, which may be more in a second than the service allows: then one may be
 // refused again and again, since others get through.
 func (s *Store) patienceOfMany(name string) patience {
-	return patience{store: s, name: name, window: time.Second, ofMany: true}
+	return patience{store: s, name: name, window: time.Second / 4, ofMany: true}
 }
 
 // outlasts waits where a call was throttled, and reports whether it is to be made again.
