@@ -18,8 +18,8 @@
 // What it does not guarantee: writes of other processes, or past the Store, are not seen for as long as [WithTTL] says,
 // and of a token that was not found for as long as WithNegativeTTL says. Whoever must know what is stored now takes a
 // lease, for which [Store.LeaseToken] always reads, or finds with a context of [oauthstore.Uncached], as token sources do
-// before they use a refresh token. All other finds, by access, grant or refresh token or with fields of the caller's own, and
-// GetTokens, go to the wrapped store and are not kept.
+// before they use a refresh token. All other finds, by access, grant or refresh token or with fields of the caller's own,
+// and GetTokens, go to the wrapped store and are not kept.
 //
 // Tokens are in the process's memory, as every token in use is. They stay there until they are read anew, pushed out
 // by others, or the Store is closed.

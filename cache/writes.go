@@ -132,8 +132,7 @@ func (e *entries) forget(token *oauthstore.OAuthToken) {
 		*e = newEntries(e.tokens.max) // another process may have given any record what it is found by
 		return
 	}
-	e.noUsers.dropName(token.UserName)
-	e.users.dropName(token.UserName)
+	e.forgetUser(token.UserName)
 	if token.ID != "" {
 		was := e.tokens.get(token.ID)
 		e.noIDs.drop(token.ID)
@@ -143,13 +142,18 @@ func (e *entries) forget(token *oauthstore.OAuthToken) {
 		case token.UserName == "" || was == nil:
 			e.forgetUsers()
 		default:
-			e.noUsers.dropName(was.token.UserName)
-			e.users.dropName(was.token.UserName)
+			e.forgetUser(was.token.UserName)
 		}
 		return
 	}
 	e.noIDs = newLRU[*absence](e.noIDs.max) // it may have inserted under any id
 	e.tokens.dropWhere(func(r *record) bool { return token.UserName != "" && r.token.UserName == token.UserName })
+}
+
+// forgetUser drops what is known of a user name.
+func (e *entries) forgetUser(name string) {
+	e.noUsers.dropName(name)
+	e.users.dropName(name)
 }
 
 // forgetUsers drops what is known of user names.

@@ -25,20 +25,6 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// asking are the tokens of a process whose provider is a function.
-func (w *world) asking(provider roundTrip, style oauth2.AuthStyle, opts ...tokensource.Option) *tokensource.Tokens {
-	w.t.Helper()
-	c := w.config()
-	c.Endpoint.AuthStyle = style
-	tokens, err := tokensource.New(w.store, c, append([]tokensource.Option{
-		tokensource.WithHTTPClient(&http.Client{Transport: provider}), tokensource.WithObserver(w.observe),
-	}, opts...)...)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return tokens
-}
-
 func answer(r *http.Request, status int, contentType, body string) *http.Response {
 	return &http.Response{
 		Status: fmt.Sprint(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
@@ -61,9 +47,9 @@ func TestRefresh_answersThatCanBeRead(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				w.login("alice")
 				time.Sleep(lifetime)
-				tokens := w.asking(func(r *http.Request) (*http.Response, error) {
+				tokens := w.asking(w.store, roundTrip(func(r *http.Request) (*http.Response, error) {
 					return answer(r, c.status, c.contentType, c.body), nil
-				}, oauth2.AuthStyleInHeader)
+				}), oauth2.AuthStyleInHeader)
 				_, err := tokens.User("alice").Token()
 				if c.reauth {
 					wantReauth(t, err, "alice", false)
@@ -80,7 +66,7 @@ func TestRefresh_aProviderThatWantsTheClientInTheBody(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.login("alice")
 		time.Sleep(lifetime)
-		tokens := w.asking(func(r *http.Request) (*http.Response, error) {
+		tokens := w.asking(w.store, roundTrip(func(r *http.Request) (*http.Response, error) {
 			if err := r.ParseForm(); err != nil {
 				return nil, err
 			}
@@ -88,7 +74,7 @@ func TestRefresh_aProviderThatWantsTheClientInTheBody(t *testing.T) {
 				return answer(r, 400, "application/json", `{"error":"invalid_request","error_description":"client_id is missing"}`), nil
 			}
 			return answer(r, 200, "application/json", `{"access_token":"a2","expires_in":3600}`), nil
-		}, oauth2.AuthStyleAutoDetect)
+		}), oauth2.AuthStyleAutoDetect)
 		if _, err := tokens.User("alice").Token(); err != nil {
 			t.Error(err)
 		}
@@ -106,8 +92,6 @@ func TestRefresh_theOtherWayToAuthenticateNeedsTheLeaseToo(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.login("alice")
 		time.Sleep(lifetime)
-		c := w.config()
-		c.Endpoint.AuthStyle = oauth2.AuthStyleAutoDetect
 		late := roundTrip(func(r *http.Request) (*http.Response, error) {
 			resp, err := w.RoundTrip(r)
 			if _, _, inHeader := r.BasicAuth(); inHeader {
@@ -115,12 +99,8 @@ func TestRefresh_theOtherWayToAuthenticateNeedsTheLeaseToo(t *testing.T) {
 			}
 			return resp, err
 		})
-		slow, err := tokensource.New(unrenewed{w.store.(leasingStore)}, c,
-			tokensource.WithHTTPClient(&http.Client{Transport: late}), tokensource.WithLease(3*time.Second))
-		if err != nil {
-			t.Fatal(err)
-		}
-		other := w.asking(w.RoundTrip, oauth2.AuthStyleInParams, tokensource.WithLease(3*time.Second))
+		slow := w.asking(unrenewed{w.store.(leasingStore)}, late, oauth2.AuthStyleAutoDetect, tokensource.WithLease(3*time.Second))
+		other := w.asking(w.store, w, oauth2.AuthStyleInParams, tokensource.WithLease(3*time.Second))
 		together(2, func(i int) {
 			time.Sleep(time.Duration(i) * time.Second)
 			if _, err := []*tokensource.Tokens{slow, other}[i].User("alice").Token(); err != nil {
@@ -152,7 +132,7 @@ func repeating(token *oauthstore.OAuthToken, asked *int) roundTrip {
 func TestSource_aProviderThatRepeatsTheAccessTokenIsNotAskedWithoutEnd(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		asked := 0
-		s := w.asking(repeating(w.login("alice"), &asked), oauth2.AuthStyleInHeader).User("alice")
+		s := w.asking(w.store, repeating(w.login("alice"), &asked), oauth2.AuthStyleInHeader).User("alice")
 		for begun := time.Now(); time.Since(begun) < lifetime+10*time.Minute; time.Sleep(100 * time.Millisecond) {
 			token, err := s.Token()
 			if err != nil || time.Now().After(token.Expiry) {
@@ -169,7 +149,7 @@ func TestSource_invalidateOfATokenThatTheProviderRepeats(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		asked := 0
 		token := w.login("alice")
-		s := w.asking(repeating(token, &asked), oauth2.AuthStyleInHeader).User("alice")
+		s := w.asking(w.store, repeating(token, &asked), oauth2.AuthStyleInHeader).User("alice")
 		w.get(s)
 		s.Invalidate(token.AccessToken)
 		if _, err := s.Token(); err != nil {
@@ -205,13 +185,13 @@ func TestRefresh_withoutALeaseWhatTheProviderSaysLastIsHeard(t *testing.T) {
 		w.login("alice")
 		time.Sleep(lifetime)
 		asked := 0
-		tokens := w.asking(func(r *http.Request) (*http.Response, error) {
+		tokens := w.asking(w.store, roundTrip(func(r *http.Request) (*http.Response, error) {
 			if asked++; asked < 3 {
 				time.Sleep(30 * time.Second)
 				return nil, errors.New("the answer was lost")
 			}
 			return answer(r, 400, "application/json", `{"error":"invalid_grant"}`), nil
-		}, oauth2.AuthStyleInHeader, tokensource.WithLease(0))
+		}), oauth2.AuthStyleInHeader, tokensource.WithLease(0))
 		_, err := tokens.User("alice").Token()
 		wantReauth(t, err, "alice", true)
 	})

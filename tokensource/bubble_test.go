@@ -100,8 +100,17 @@ func (w *world) tokens(opts ...tokensource.Option) *tokensource.Tokens {
 
 func (w *world) over(store oauthstore.TokenStore, opts ...tokensource.Option) *tokensource.Tokens {
 	w.t.Helper()
-	t, err := tokensource.New(store, w.config(), append([]tokensource.Option{
-		tokensource.WithHTTPClient(&http.Client{Transport: w}), tokensource.WithObserver(w.observe),
+	return w.asking(store, w, oauth2.AuthStyleInHeader, opts...)
+}
+
+// asking are the tokens of another process over a store, whose provider is behind transport, and is told in that style
+// who asks.
+func (w *world) asking(store oauthstore.TokenStore, transport http.RoundTripper, style oauth2.AuthStyle, opts ...tokensource.Option) *tokensource.Tokens {
+	w.t.Helper()
+	c := w.config()
+	c.Endpoint.AuthStyle = style
+	t, err := tokensource.New(store, c, append([]tokensource.Option{
+		tokensource.WithHTTPClient(&http.Client{Transport: transport}), tokensource.WithObserver(w.observe),
 	}, opts...)...)
 	if err != nil {
 		w.t.Fatal(err)

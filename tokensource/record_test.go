@@ -103,11 +103,11 @@ func TestSource_aRecordThatIsAnotherClientsByNow(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.login("alice")
 		var sent atomic.Value
-		s := w.asking(func(r *http.Request) (*http.Response, error) {
+		s := w.asking(w.store, roundTrip(func(r *http.Request) (*http.Response, error) {
 			_ = r.ParseForm()
 			sent.Store(r.PostForm.Get("refresh_token"))
 			return answer(r, 400, "application/json", `{"error":"invalid_grant"}`), nil
-		}, oauth2.AuthStyleInHeader).ID("alice")
+		}), oauth2.AuthStyleInHeader).ID("alice")
 		if _, err := s.Token(); err != nil {
 			t.Fatal(err)
 		}

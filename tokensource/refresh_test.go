@@ -528,14 +528,9 @@ func TestRefresh_aLostAnswerIsNotTakenForTheWrongWayToAuthenticate(t *testing.T)
 	inWorld(t, func(t *testing.T, w *world) {
 		w.login("alice")
 		time.Sleep(lifetime)
-		config := w.config()
-		config.Endpoint.AuthStyle = oauth2.AuthStyleAutoDetect
 		asked := 0
 		w.network(nil, func(*http.Request) error { asked++; return errors.New("connection reset") })
-		tokens, err := tokensource.New(w.store, config, tokensource.WithHTTPClient(&http.Client{Transport: w}), tokensource.WithMaxAttempts(1))
-		if err != nil {
-			t.Fatal(err)
-		}
+		tokens := w.asking(w.store, w, oauth2.AuthStyleAutoDetect, tokensource.WithMaxAttempts(1))
 		if _, err := tokens.User("alice").Token(); !errors.Is(err, oauthstore.ErrUnavailable) {
 			t.Errorf("got error %v, want ErrUnavailable", err)
 		}
@@ -549,12 +544,7 @@ func TestRefresh_findsOutHowToAuthenticate(t *testing.T) {
 	for _, way := range []authtest.AuthMethod{authtest.ClientSecretBasic, authtest.ClientSecretPost} {
 		inWorld(t, func(t *testing.T, w *world) {
 			w.login("alice")
-			config := w.config()
-			config.Endpoint.AuthStyle = oauth2.AuthStyleAutoDetect
-			tokens, err := tokensource.New(w.store, config, tokensource.WithHTTPClient(&http.Client{Transport: w}))
-			if err != nil {
-				t.Fatal(err)
-			}
+			tokens := w.asking(w.store, w, oauth2.AuthStyleAutoDetect)
 			for range 3 {
 				time.Sleep(lifetime)
 				w.get(tokens.User("alice"))

@@ -149,21 +149,22 @@ const (
 type patience struct {
 	store  *Store
 	name   string        // of the secret, empty where it is about several
-	window time.Duration // over which the service counts
-	ofMany bool          // it is for one of many reads
+	window time.Duration // over which the service counts; 0 is not worth waiting for
+	most   int           // tries where the call is throttled
+	bulk   *bulk         // which decides on that instead, if the call is a write of one
 
 	tries, conflicts, failures, throttles, blocks int
 	start                                         time.Time
 }
 
 func (s *Store) patience(name string) patience {
-	return patience{store: s, name: name, window: s.driver.Limits().Window}
+	return patience{store: s, name: name, window: s.driver.Limits().Window, most: maxThrottles, bulk: s.bulk}
 }
 
 // patienceOfMany is for reads of many secrets, which may be more in a second than the service allows: then one may be
 // refused again and again, since others get through.
 func (s *Store) patienceOfMany(name string) patience {
-	return patience{store: s, name: name, window: time.Second / 4, ofMany: true}
+	return patience{store: s, name: name, window: time.Second / 4, most: 3 * maxThrottles}
 }
 
 // outlasts waits where a call was throttled, and reports whether it is to be made again.
@@ -198,12 +199,9 @@ func (p *patience) count(err error) time.Duration {
 		return next(elapsed(p.start) < maxBlocked, failurePause, p.blocks)
 	case errors.Is(err, oauthstore.ErrThrottled) && p.window > 0:
 		p.throttles++
-		more, longest := p.throttles <= maxThrottles, 2
-		switch b := p.store.bulk; {
-		case p.ofMany:
-			more = p.throttles <= 3*maxThrottles
-		case b != nil:
-			more, longest = !b.stalled(), 4
+		more, longest := p.throttles <= p.most, 2
+		if p.bulk != nil {
+			more, longest = !p.bulk.stalled(), 4
 		}
 		if !more {
 			return giveUp

@@ -138,12 +138,12 @@ func (s *Store) lockRecord(ctx context.Context, id string) (f *found, unlock fun
 // RenewLease implements oauthstore.TokenLeaser.
 func (s *Store) RenewLease(ctx context.Context, l *oauthstore.Lease) error {
 	until := time.UnixMilli(time.Now().Add(l.For).UnixMilli()).UTC()
-	f, err := s.changeLease(ctx, l, func(f *found, had lease) (lease, error) {
+	f, err := s.changeLease(ctx, l, func(cur state, had lease) (lease, error) {
 		switch {
 		case !l.Held || had.holder != l.Holder:
 			return had, oauthstore.ErrLeaseLost
-		case s.quota().last(s.writes(f.state.rec)):
-			return had, s.lastError(f.id)
+		case s.quota().last(s.writes(cur.rec)):
+			return had, s.lastError(l.Token.ID)
 		}
 		had.until = until
 		return had, nil
@@ -158,18 +158,29 @@ func (s *Store) RenewLease(ctx context.Context, l *oauthstore.Lease) error {
 
 // ReleaseLease implements oauthstore.TokenLeaser.
 func (s *Store) ReleaseLease(ctx context.Context, l *oauthstore.Lease) error {
-	_, err := s.changeLease(ctx, l, func(f *found, had lease) (lease, error) {
-		if l.Held && had.holder == l.Holder && f.record != nil {
-			left := l.Released(f.record)
-			had = lease{until: left.Until, refused: left.Refused}
+	_, err := s.changeLease(ctx, l, func(cur state, had lease) (lease, error) {
+		switch {
+		case !l.Held || had.holder != l.Holder:
+			return had, nil
+		case l.Refused == "":
+			return lease{}, nil
 		}
-		return had, nil
+		name, err := s.tokenName(l.Token.ID)
+		if err != nil {
+			return had, err
+		}
+		f, err := s.decode(l.Token.ID, name, cur)
+		if err != nil {
+			return had, err
+		}
+		left := l.Released(f.record)
+		return lease{until: left.Until, refused: left.Refused}, nil
 	})
 	return err
 }
 
 // changeLease makes the lease on the record what change says, of one that is nobody's where there is no record.
-func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change func(f *found, had lease) (lease, error)) (*found, error) {
+func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change func(cur state, had lease) (lease, error)) (*found, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -180,16 +191,12 @@ func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change fun
 	defer unlock()
 	s.leases.take(l) // it becomes an old one
 	after, _, err := s.commit(ctx, f.name, f.state, 0, func(cur state, _ error) (*Record, error) {
-		f, err := s.decode(f.id, f.name, cur)
-		if err != nil {
-			return nil, err
-		}
-		if f.record == nil {
-			_, err := change(f, lease{})
+		if !cur.rec.Live() {
+			_, err := change(cur, lease{})
 			return nil, err
 		}
 		next := cur.rec
-		if next.Lease, err = change(f, cur.rec.Lease); err != nil || next.Lease == cur.rec.Lease {
+		if next.Lease, err = change(cur, cur.rec.Lease); err != nil || next.Lease == cur.rec.Lease {
 			return nil, err
 		}
 		return &next, nil

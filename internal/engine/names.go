@@ -63,7 +63,7 @@ func decodeID(name string) (id string, ok bool) {
 	if word, ok := strings.CutPrefix(name, base32Token); ok {
 		b, err := idBase32.DecodeString(word)
 		id = string(b)
-		return id, err == nil && id != "" && utf8.ValidString(id) && encodeID(id) == name
+		return id, err == nil && isNameOf(name, id)
 	}
 	escaped, ok := strings.CutPrefix(name, tokenPrefix)
 	if !ok {
@@ -78,8 +78,11 @@ func decodeID(name string) (id string, ok bool) {
 		}
 		id += string(b) + p[2:]
 	}
-	return id, id != "" && utf8.ValidString(id) && encodeID(id) == name
+	return id, isNameOf(name, id)
 }
+
+// isNameOf reports whether id is one that a token can have, and name that of its secret.
+func isNameOf(name, id string) bool { return id != "" && utf8.ValidString(id) && encodeID(id) == name }
 
 // Escape writes s in ASCII letters, digits and the characters of literal: any other byte becomes esc
 // and its two hex digits. esc must not be in literal. Different strings stay different.
