@@ -65,8 +65,8 @@ func (l *lookup) load(ctx context.Context, id string) (*found, error) {
 		return f, nil
 	}
 	read := l.store.look
-	if l.forSave {
-		read = l.store.load
+	if l.forSave && (l.token.ID != "" || l.token.UserName != "") {
+		read = l.store.load // the write to this id, or of an entry for this user, finds out what the read has missed
 	}
 	f, err := read(ctx, id)
 	if err != nil {
