@@ -211,3 +211,15 @@ func ExampleWithObserver() {
 	// CreateSecret oauthstore/index ""
 	// CreateSecret oauthstore/token_alice ""
 }
+
+// The resource of an IAM policy for the store.
+func ExampleStore_NamePrefix() {
+	srv := awssmtest.NewServer()
+	defer srv.Close()
+	store, err := awssm.New(srv.Client(), awssm.WithPrefix("my-app"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("arn:aws:secretsmanager:%s:%s:secret:%s*\n", awssmtest.Region, awssmtest.Account, store.NamePrefix())
+	// Output: arn:aws:secretsmanager:us-east-1:123456789012:secret:my-app/*
+}

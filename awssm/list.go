@@ -14,10 +14,6 @@ import (
 // maxPage is the most secrets that one answer of ListSecrets holds (API reference, MaxResults).
 const maxPage = 100
 
-// filterable are the prefixes that a filter by name takes for what they are: a value has at most 512 of these
-// characters, and a "!" before it turns the filter round (API reference, Filter).
-var filterable = regexp.MustCompile(`^[a-zA-Z0-9 :_@/+=.-][a-zA-Z0-9 :_@/+=.!-]{0,511}$`)
-
 // engineName is what the engine calls its secrets.
 var engineName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
 
@@ -26,7 +22,10 @@ var errEndless = errors.New("the server gives a NextToken again that it gave bef
 // List implements engine.Lister. A page may be empty and yet have a successor, since the service filters page by
 // page (API reference, ListSecrets, NextToken). The list may lag behind by five minutes (the same, description).
 func (d *driver) List(ctx context.Context, yield func(name string) bool) error {
-	in := &sm.ListSecretsInput{MaxResults: aws.Int32(maxPage), Filters: d.nameFilter()}
+	in := &sm.ListSecretsInput{
+		MaxResults: aws.Int32(maxPage),
+		Filters:    []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{d.prefix}}},
+	}
 	seen := make(map[string]bool)
 	for {
 		out, err := d.client.ListSecrets(ctx, in)
@@ -48,14 +47,6 @@ func (d *driver) List(ctx context.Context, yield func(name string) bool) error {
 		seen[token] = true
 		in.NextToken = out.NextToken
 	}
-}
-
-// nameFilter asks for the secrets under the prefix only, where a filter can say that.
-func (d *driver) nameFilter() []types.Filter {
-	if !filterable.MatchString(d.prefix) {
-		return nil
-	}
-	return []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{d.prefix}}}
 }
 
 // ownName returns the name of a secret without the prefix, and whether it is one of the store's. What the

@@ -38,10 +38,11 @@ type config struct {
 }
 
 // WithPrefix puts prefix and a slash before the name of every secret, so that several stores share one
-// account and a policy can name one of them. Default "oauthstore". Characters that Secrets Manager
-// does not allow in a name, and "=", are written as "=" and their two hex digits; so written it is at
-// most 191 characters long. A policy for the prefix "a" covers "a/b" as well, though the stores do not
-// see each other.
+// account and a policy can name one of them: see [Store.NamePrefix]. Default "oauthstore".
+//
+// It is 1 to 191 of the characters that Secrets Manager allows in a name: ASCII letters, digits and /_+=.@- . Slashes
+// separate words, so that none is first, last or beside another. [New] refuses any other prefix. A policy for the
+// prefix "a" covers "a/b" as well, though the stores do not see each other.
 func WithPrefix(prefix string) Option {
 	return func(c *config) { c.prefix = prefix }
 }
@@ -155,9 +156,12 @@ const (
 	minVersions = 20
 	maxSpacing  = 24 * time.Hour
 
-	// minID is the room that a prefix must leave for names of tokens.
-	minID = 64
+	minID     = 64 // the room that a prefix must leave for names of tokens
+	maxPrefix = maxName - minID - 1
 )
+
+// prefixForm is words of the characters of a name, with a slash between two.
+var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*$`)
 
 func bad(option, format string, args ...any) error {
 	return fmt.Errorf("awssm: %s: %s", option, fmt.Sprintf(format, args...))
@@ -165,10 +169,10 @@ func bad(option, format string, args ...any) error {
 
 func (c *config) check() error {
 	switch {
-	case c.prefix == "":
-		return bad("WithPrefix", "the prefix is empty")
-	case len(c.fullPrefix()) > maxName-minID:
-		return bad("WithPrefix", "%d characters when written as a name, want at most %d", len(c.fullPrefix())-1, maxName-minID-1)
+	case !prefixForm.MatchString(c.prefix):
+		return bad("WithPrefix", "%q: want letters, digits and _+=.@-, and slashes only between them: the store adds the last slash", c.prefix)
+	case len(c.prefix) > maxPrefix:
+		return bad("WithPrefix", "%d characters, want at most %d", len(c.prefix), maxPrefix)
 	case c.codec == nil:
 		return bad("WithCodec", "the codec is nil")
 	case utf8.RuneCountInString(c.kmsKeyID) > maxKMSKey:
@@ -242,5 +246,5 @@ var regionName = regexp.MustCompile(`^([a-z]+-)+\d+$`)
 // fullPrefix is what stands before every name. The last slash of a name is always the one that ends
 // the prefix, so that two stores never meet in one name.
 func (c *config) fullPrefix() string {
-	return engine.Escape(c.prefix, "/_+.@-", '=') + "/"
+	return c.prefix + "/"
 }

@@ -24,7 +24,7 @@ func TestNew_refusesWhatTheServiceWouldRefuseAndNamesTheOption(t *testing.T) {
 		"WithPrefix": {
 			WithPrefix(""),
 			WithPrefix(strings.Repeat("a", 192)),
-			WithPrefix(strings.Repeat(" ", 64)), // 192 characters when written as a name
+			WithPrefix("my-app/"),
 		},
 		"WithCodec": {WithCodec(nil)},
 		"WithTags": {

@@ -1,7 +1,8 @@
 package awssm
 
 import (
-	"regexp"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,44 +11,30 @@ import (
 	"github.com/oauthstore/oauthstore"
 )
 
-// allowed is the charset of names (API reference, CreateSecret).
-var allowed = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]+$`)
-
-func TestWithPrefix_isWrittenInAllowedCharactersAndNeverTakenForAnother(t *testing.T) {
-	prefixes := []string{
-		"oauth", "oauth/", "/oauth", "oauth//", "OAuth", "my app", "my=20app", "my%20app", "my_app", "my+app",
-		"a", "a/b", "a=2fb", "a/index", "a/token_b", "=", "==", "=3d", "!", " ", "\n", "\x00", "arn:aws:secretsmanager:x",
-		"münchen", "mu\u0308nchen", "日本語", "\xff", "a-AbCdEf", strings.Repeat("x", 191),
-	}
+func TestNamePrefix_isWithPrefixAndTheSeparatorAndBeginsEveryName(t *testing.T) {
 	f := start(t)
-	taken := make(map[string]string)
-	for _, prefix := range prefixes {
-		d := f.driver(WithPrefix(prefix))
-		name := d.FullName("index")
-		require.Regexp(t, allowed, name, "prefix %q", prefix)
-		require.NotContains(t, taken, name, "prefix %q is written like prefix %q", prefix, taken[name])
-		taken[name] = prefix
+	require.Equal(t, "oauthstore/", f.store().NamePrefix())
+	for _, prefix := range []string{"my-app", "oauth/prod", "my_app", "v1.2@x+y-z", "a=b", "arn", "a-AbCdEf", strings.Repeat("x", 191)} {
 		s := f.store(WithPrefix(prefix))
-		f.save(s, oauthstore.OAuthToken{ID: "id", AccessToken: "a"})
+		require.Equal(t, prefix+"/", s.NamePrefix())
+		f.save(s, oauthstore.OAuthToken{ID: "alice", AccessToken: "a"})
+		require.Contains(t, f.names(), s.NamePrefix()+"token_alice")
+		require.Contains(t, f.names(), s.NamePrefix()+"index")
 	}
-	for _, prefix := range prefixes {
-		s := f.store(WithPrefix(prefix))
-		require.Equal(t, []string{"id"}, f.ids(s), "prefix %q", prefix)
-	}
-	require.Len(t, f.names(), 2*len(prefixes))
 }
 
-func TestWithPrefix_keepsReadableOnesReadable(t *testing.T) {
+// A prefix that could not be in a name as it is would make other names than the policies have that somebody wrote.
+func TestWithPrefix_refusesWhatIsNotWrittenInNamesAsItIs(t *testing.T) {
 	f := start(t)
-	for prefix, want := range map[string]string{
-		"oauth/prod": "oauth/prod/token_alice",
-		"my app":     "my=20app/token_alice",
-		"a=b":        "a=3db/token_alice",
-		"v1.2@x+y-z": "v1.2@x+y-z/token_alice",
+	for _, prefix := range []string{
+		"", "/", "my-app/", "/my-app", "my//app", "my app", "app*", "app?", "app!", "a:b", "münchen", "日本語", "a\n", "\x00", "\xff", "%20",
+		strings.Repeat("x", 192),
 	} {
-		f.save(f.store(WithPrefix(prefix)), oauthstore.OAuthToken{ID: "alice", AccessToken: "a"})
-		require.Contains(t, f.names(), want)
+		_, err := New(f.Client, WithPrefix(prefix))
+		require.ErrorContains(t, err, "awssm: WithPrefix: ", "prefix %q", prefix)
+		require.ErrorContains(t, err, "want ", "prefix %q", prefix)
 	}
+	require.Zero(t, f.srv.Count())
 }
 
 func TestWithPrefix_storesNeverSeeEachOther(t *testing.T) {
@@ -57,9 +44,7 @@ func TestWithPrefix_storesNeverSeeEachOther(t *testing.T) {
 		{"a", "b", "a/token_b", "index"},
 		{"a", "b/token_x", "a/b", "x"},
 		{"a", "index", "a/token_index", "x"},
-		{"a/", "x", "a", "/x"},
 		{"a", "x", "A", "x"},
-		{"a b", "x", "a=20b", "x"},
 	} {
 		f := start(t)
 		one, other := f.store(WithPrefix(pair.prefix)), f.store(WithPrefix(pair.otherPrefix))
@@ -87,4 +72,16 @@ func TestFindTokenByID_ofAnIDThatDoesNotFitBesideThePrefixIsBothInvalidAndNotFou
 	require.Zero(t, f.srv.Count())
 	f.save(s, oauthstore.OAuthToken{ID: long[1:], AccessToken: "a"})
 	require.Equal(t, []string{long[1:]}, f.ids(s))
+}
+
+func TestPolicies_areForTheNamePrefix(t *testing.T) {
+	prefix := start(t).store().NamePrefix()
+	for _, file := range []string{"reader", "writer", "admin"} {
+		policy, err := os.ReadFile(filepath.Join("..", "policies", "aws", file+".json"))
+		require.NoError(t, err)
+		require.Contains(t, string(policy), `"arn:aws:secretsmanager:*:*:secret:`+prefix+`*"`)
+	}
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(readme), "arn:aws:secretsmanager:REGION:ACCOUNT:secret:"+start(t).store(WithPrefix("my-app")).NamePrefix()+"*")
 }

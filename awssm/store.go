@@ -57,7 +57,10 @@ import (
 
 // Store is an [oauthstore.TokenStore] in AWS Secrets Manager. Make it with [New]. It is safe for
 // concurrent use.
-type Store struct{ engine *engine.Store }
+type Store struct {
+	engine *engine.Store
+	prefix string // with its separator
+}
 
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
@@ -78,7 +81,7 @@ func New(client Client, opts ...Option) (*Store, error) {
 		return nil, err
 	}
 	d := &driver{client: client, config: c, prefix: c.fullPrefix()}
-	s := &Store{engine: engine.New(d, c.codec, c.timeout)}
+	s := &Store{engine: engine.New(d, c.codec, c.timeout), prefix: d.prefix}
 	s.engine.SpaceAccessTokens(c.spacing)
 	if c.observe != nil {
 		o := engine.Observer{Backend: "awssm", Tell: c.observe}
@@ -87,6 +90,10 @@ func New(client Client, opts ...Option) (*Store, error) {
 	}
 	return s, nil
 }
+
+// NamePrefix returns what the names of the store's secrets begin with: the prefix of [WithPrefix] and a slash. In IAM
+// policies they are arn:aws:secretsmanager:REGION:ACCOUNT:secret: with the name prefix and an asterisk.
+func (s *Store) NamePrefix() string { return s.prefix }
 
 // FindToken implements [oauthstore.TokenStore]. It costs one GetSecretValue by id, by user name where the store
 // made the id, and otherwise where the index was read within the last minute. Else it costs one or two more, and what

@@ -45,3 +45,21 @@ func Example() {
 	// OAuthToken{ID: alice, UserName: alice@example.com, ClientID: my-client, RefreshToken: [redacted], AccessToken: [redacted]}
 	// true
 }
+
+// An IAM condition for the store.
+func ExampleStore_NamePrefix() {
+	srv := gcpsmtest.NewServer()
+	defer srv.Close()
+	client, err := srv.Client(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	store, err := gcpsm.New(client, "my-project", gcpsm.WithPrefix("my_app"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	const projectNumber = 123456789012
+	fmt.Printf("resource.name.startsWith(%q)\n", fmt.Sprintf("projects/%d/secrets/%s", projectNumber, store.NamePrefix()))
+	// Output: resource.name.startsWith("projects/123456789012/secrets/my_app__")
+}

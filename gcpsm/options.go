@@ -33,9 +33,10 @@ type config struct {
 }
 
 // WithPrefix puts prefix and two underscores before the name of every secret, so that several stores
-// share one project and an IAM condition can name one of them. Default "oauthstore". Characters other
-// than letters, digits and hyphens are written as an underscore and their two hex digits: "my_app"
-// becomes "my_5fapp".
+// share one project and an IAM condition can name one of them: see [Store.NamePrefix]. Default "oauthstore".
+//
+// It is 1 to 189 ASCII letters, digits, hyphens and underscores. Underscores separate words, so that none is first, last
+// or beside another: two of them end the prefix. [New] refuses any other prefix.
 func WithPrefix(prefix string) Option {
 	return func(c *config) { c.prefix = prefix }
 }
@@ -98,11 +99,13 @@ const (
 	maxValue  = 65536
 	maxWrites = 120 // a minute to one secret (quotas, AddSecretVersion for global secrets)
 	maxLabels = 64
-	minID     = 64          // room that a prefix must leave for names of tokens
+	minID     = 64 // room that a prefix must leave for names of tokens
+	maxPrefix = maxName - minID - len(separator)
 	window    = time.Second // for the writes to one secret, of which two a second are taken; the client does not wait
 )
 
 var (
+	prefixForm = regexp.MustCompile(`^[A-Za-z0-9-]+(_[A-Za-z0-9-]+)*$`)
 	labelKey   = regexp.MustCompile(`^[\p{Ll}\p{Lo}][\p{Ll}\p{Lo}\p{N}_-]{0,62}$`)
 	labelValue = regexp.MustCompile(`^[\p{Ll}\p{Lo}\p{N}_-]{0,63}$`)
 	projectID  = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]*$`) // an id, one of a domain, or a number
@@ -116,11 +119,11 @@ func (c *config) check() error {
 	switch {
 	case !projectID.MatchString(c.project):
 		return bad("New", "%q is not the id or number of a project", c.project)
-	case c.prefix == "":
-		return bad("WithPrefix", "the prefix is empty")
-	case len(c.fullPrefix()) > maxName-minID:
-		return bad("WithPrefix", "%d characters when written as a name, want at most %d",
-			len(c.fullPrefix())-len(separator), maxName-minID-len(separator))
+	case !prefixForm.MatchString(c.prefix):
+		return bad("WithPrefix", "%q: want letters, digits and hyphens, and single underscores only between them: the store adds "+
+			"two underscores", c.prefix)
+	case len(c.prefix) > maxPrefix:
+		return bad("WithPrefix", "%d characters, want at most %d", len(c.prefix), maxPrefix)
 	case c.codec == nil:
 		return bad("WithCodec", "the codec is nil")
 	case c.location != "" && !region.MatchString(c.location):
@@ -156,10 +159,9 @@ func checkClient(client Client) error {
 	return nil
 }
 
-// separator ends the prefix in a name. An escaped prefix never holds it, so that two stores never meet
-// in one name.
+// separator ends the prefix in a name. No prefix holds it, so that two stores never meet in one name.
 const separator = "__"
 
 func (c *config) fullPrefix() string {
-	return engine.Escape(c.prefix, "-", '_') + separator
+	return c.prefix + separator
 }

@@ -2,6 +2,9 @@ package gcpsm
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
 )
 
 func TestNew_refusesOptionsByName(t *testing.T) {
@@ -31,8 +35,13 @@ func TestNew_refusesOptionsByName(t *testing.T) {
 	}
 	_, err := New(client, "my-project", WithLocation("europe-west1"), WithReplicaLocations("europe-west1"))
 	require.ErrorContains(t, err, "WithReplicaLocations")
-	_, err = New(client, "my-project", WithPrefix(strings.Repeat("é", 100)))
-	require.ErrorContains(t, err, "WithPrefix")
+	for _, prefix := range []string{
+		"my-app/", "a__b", "a_", "_", "_a", "a__index", "a/b", "a b", "a.b", "é", strings.Repeat("x", 190),
+	} {
+		_, err = New(client, "my-project", WithPrefix(prefix))
+		require.ErrorContains(t, err, "gcpsm: WithPrefix: ", prefix)
+		require.ErrorContains(t, err, "want ", prefix)
+	}
 	for _, project := range []string{"", "a/b", "My-Project"} {
 		_, err = New(client, project)
 		require.ErrorContains(t, err, "project", project)
@@ -49,7 +58,7 @@ func TestNew_refusesANilClient(t *testing.T) {
 func TestPrefix_keepsStoresApart(t *testing.T) {
 	b := newBackend(t)
 	ctx := context.Background()
-	prefixes := []string{"a", "a__token_x", "a_", "_", "a-", "a/b", "a b", "é", "a_5fb", "a_b", "a__index"}
+	prefixes := []string{"a", "a_token_x", "a_index", "a-", "-", "A", "a_5fb", "a_b", strings.Repeat("x", 189)}
 	stores := make([]*Store, len(prefixes))
 	for i, prefix := range prefixes {
 		var err error
@@ -58,6 +67,8 @@ func TestPrefix_keepsStoresApart(t *testing.T) {
 		for _, id := range []string{"x", "index", "x__index", "_token_x"} {
 			require.NoError(t, stores[i].SaveToken(ctx, &oauthstore.OAuthToken{ID: id, RedirectURL: prefix, AccessToken: "a"}))
 		}
+		require.Equal(t, prefix+"__", stores[i].NamePrefix())
+		require.True(t, slices.ContainsFunc(b.srv.Secrets(), func(s gcpsmtest.Secret) bool { return s.Name == stores[i].NamePrefix()+"token_x" }))
 	}
 	for i, prefix := range prefixes {
 		tokens, err := stores[i].GetTokens(ctx)
@@ -111,4 +122,15 @@ func TestNewSecrets_areAsTheOptionsSay(t *testing.T) {
 	secret = made(t, WithLocation("europe-west1"))
 	require.Contains(t, secret.GetName(), "/locations/europe-west1/secrets/")
 	require.Nil(t, secret.GetReplication())
+}
+
+func TestPolicies_areForTheNamePrefix(t *testing.T) {
+	for file, prefix := range map[string]string{filepath.Join("policies", "README.md"): "oauthstore", "README.md": "my-app"} {
+		s, err := New(newBackend(t).client(t), "my-project", WithPrefix(prefix))
+		require.NoError(t, err)
+		text, err := os.ReadFile(filepath.Join("..", file))
+		require.NoError(t, err)
+		require.Contains(t, string(text), `resource.name.startsWith("projects/NUMBER/secrets/`+s.NamePrefix()+`")`)
+		require.Contains(t, string(text), "projects/NUMBER/locations/LOCATION/secrets/"+s.NamePrefix())
+	}
 }

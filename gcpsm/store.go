@@ -61,7 +61,10 @@ import (
 
 // Store is an [oauthstore.TokenStore] in Google Cloud Secret Manager. Make it with [New]. It is safe for
 // concurrent use.
-type Store struct{ engine *engine.Store }
+type Store struct {
+	engine *engine.Store
+	prefix string // with its separator
+}
 
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
@@ -83,10 +86,15 @@ func New(client Client, project string, opts ...Option) (*Store, error) {
 		return nil, err
 	}
 	d := newDriver(client, c)
-	s := &Store{engine: engine.New(d, c.codec, c.timeout)}
+	s := &Store{engine: engine.New(d, c.codec, c.timeout), prefix: d.prefix}
 	s.engine.Observe(d.observer)
 	return s, nil
 }
+
+// NamePrefix returns what the names of the store's secrets begin with: the prefix of [WithPrefix] and two underscores. In
+// IAM conditions they are projects/NUMBER/secrets/, with [WithLocation] projects/NUMBER/locations/LOCATION/secrets/, and
+// the name prefix, for resource.name.startsWith.
+func (s *Store) NamePrefix() string { return s.prefix }
 
 // FindToken implements [oauthstore.TokenStore]. It costs one AccessSecretVersion by id, by user name where the store
 // made the id, and otherwise where the index was read within the last minute. Else it costs one or two more, and one

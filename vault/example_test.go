@@ -48,3 +48,20 @@ func Example() {
 	// a
 	// true
 }
+
+// The paths of a policy for the store.
+func ExampleStore_NamePrefix() {
+	srv := vaulttest.NewServer()
+	defer srv.Close()
+	store, err := vault.New(srv.Client(), vault.WithMount("kv"), vault.WithPrefix("team/my-app"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, branch := range []string{"data", "metadata", "destroy"} {
+		fmt.Printf("path %q\n", "kv/"+branch+"/"+store.NamePrefix()+"*")
+	}
+	// Output:
+	// path "kv/data/team/my-app/*"
+	// path "kv/metadata/team/my-app/*"
+	// path "kv/destroy/team/my-app/*"
+}

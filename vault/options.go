@@ -34,9 +34,10 @@ func WithMount(path string) Option {
 }
 
 // WithPrefix puts prefix and a slash before the path of every secret in the mount, so that several
-// stores share one mount and a policy can name one of them. Default "oauthstore". Slashes make folders;
-// characters other than letters, digits, hyphens and underscores are written as "=" and their two hex
-// digits, and a folder without name as "=".
+// stores share one mount and a policy can name one of them: see [Store.NamePrefix]. Default "oauthstore".
+//
+// It is 1 to 255 characters: folders with a slash between two. A folder's name is of ASCII letters, digits and _-=. and
+// does not begin with a dot. [New] refuses any other prefix.
 func WithPrefix(prefix string) Option {
 	return func(c *config) { c.prefix = prefix }
 }
@@ -87,10 +88,15 @@ const (
 	maxMetadata      = 64
 	maxMetadataKey   = 128
 	maxMetadataValue = 512
-	maxPrefix        = 256
+	maxPrefix        = 255
 )
 
-var mountPath = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$`)
+// The client and the server clean paths as if they were those of files: folders that are empty or begin with a dot must
+// not get there, or a name would walk out of the mount or the prefix.
+var (
+	mountPath  = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$`)
+	prefixForm = regexp.MustCompile(`^[A-Za-z0-9_=-][A-Za-z0-9_=.-]*(/[A-Za-z0-9_=-][A-Za-z0-9_=.-]*)*$`)
+)
 
 func (c *config) check() error {
 	bad := func(option, format string, args ...any) error {
@@ -99,10 +105,11 @@ func (c *config) check() error {
 	switch {
 	case !mountPath.MatchString(c.mount):
 		return bad("WithMount", "%q is not the path of a mount", c.mount)
-	case c.prefix == "":
-		return bad("WithPrefix", "the prefix is empty")
-	case len(c.fullPrefix()) > maxPrefix:
-		return bad("WithPrefix", "%d characters when written as a path, want at most %d", len(c.fullPrefix())-1, maxPrefix-1)
+	case !prefixForm.MatchString(c.prefix):
+		return bad("WithPrefix", "%q: want folders of letters, digits and _-=. that begin with no dot, and slashes only between "+
+			"them: the store adds the last slash", c.prefix)
+	case len(c.prefix) > maxPrefix:
+		return bad("WithPrefix", "%d characters, want at most %d", len(c.prefix), maxPrefix)
 	case c.codec == nil:
 		return bad("WithCodec", "the codec is nil")
 	case len(c.metadata) > maxMetadata:
@@ -126,14 +133,5 @@ func printable(s string, limit int) bool {
 		strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
-// fullPrefix is what stands before every name. The client and the server clean paths as if they were
-// those of files: dots and empty folders must not get there, or a name would walk out of the prefix.
-func (c *config) fullPrefix() string {
-	folders := strings.Split(c.prefix, "/")
-	for i, f := range folders {
-		if folders[i] = engine.Escape(f, "_-", '='); f == "" {
-			folders[i] = "="
-		}
-	}
-	return strings.Join(folders, "/") + "/"
-}
+// fullPrefix is what stands before every name in the mount.
+func (c *config) fullPrefix() string { return c.prefix + "/" }

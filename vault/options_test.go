@@ -2,6 +2,8 @@ package vault
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,8 +32,13 @@ func TestNew_refusesOptionsByName(t *testing.T) {
 		_, err := New(b.client(), WithMount(mount))
 		require.ErrorContains(t, err, "WithMount", mount)
 	}
-	_, err = New(b.client(), WithPrefix(strings.Repeat("é", 200)))
-	require.ErrorContains(t, err, "WithPrefix")
+	for _, prefix := range []string{
+		"/", "my-app/", "/my-app", "my//app", "..", ".", "../a", "a/..", ".a", "a b", "a*", "a+", "é", "a%2fb", "a?b", strings.Repeat("x", 256),
+	} {
+		_, err := New(b.client(), WithPrefix(prefix))
+		require.ErrorContains(t, err, "vault: WithPrefix: ", prefix)
+		require.ErrorContains(t, err, "want ", prefix)
+	}
 	_, err = New(nil)
 	require.ErrorContains(t, err, "client")
 }
@@ -39,7 +46,7 @@ func TestNew_refusesOptionsByName(t *testing.T) {
 func TestPrefix_keepsStoresApart(t *testing.T) {
 	b := newBackend(t)
 	ctx := context.Background()
-	prefixes := []string{"a", "a/b", "a/", "/a", "a//b", "a/token_x", "..", "../a", ".", "a.b", "a b", "a=b", "a*", "é", "a_b", "a%2fb"}
+	prefixes := []string{"a", "a/b", "a/token_x", "a/index", "a.b", "a=b", "a_b", "=", "a..b", "a.", "A", strings.Repeat("x", 255)}
 	stores := make([]*Store, len(prefixes))
 	for i, prefix := range prefixes {
 		var err error
@@ -56,6 +63,10 @@ func TestPrefix_keepsStoresApart(t *testing.T) {
 		token, err := stores[i].FindTokenByID(ctx, "x")
 		require.NoError(t, err)
 		require.Equal(t, prefix, token.UserName)
+		require.Equal(t, prefix+"/", stores[i].NamePrefix())
+		secret, err := b.client().KVv2("secret").Get(ctx, stores[i].NamePrefix()+"token_x")
+		require.NoError(t, err)
+		require.Equal(t, prefix, secret.Data["user_name"])
 	}
 }
 
@@ -115,4 +126,26 @@ func TestEqualSaves_leaveOneVersion(t *testing.T) {
 	versions, err := b.client().KVv2("secret").GetVersionsAsList(ctx, "oauthstore/token_alice")
 	require.NoError(t, err)
 	require.Len(t, versions, 1)
+}
+
+func TestPolicies_areForTheNamePrefix(t *testing.T) {
+	b := newBackend(t)
+	for file, branches := range map[string][]string{
+		filepath.Join("policies", "vault", "reader.hcl"): {"data"},
+		filepath.Join("policies", "vault", "writer.hcl"): {"data", "metadata"},
+		filepath.Join("policies", "vault", "admin.hcl"):  {"data", "metadata", "destroy"},
+		"README.md": {"data", "metadata", "destroy"},
+	} {
+		text, err := os.ReadFile(filepath.Join("..", file))
+		require.NoError(t, err)
+		prefix := "oauthstore"
+		if file == "README.md" {
+			prefix = "my-app"
+		}
+		s, err := New(b.client(), WithPrefix(prefix))
+		require.NoError(t, err)
+		for _, branch := range branches {
+			require.Contains(t, string(text), `path "secret/`+branch+"/"+s.NamePrefix()+`*"`, file)
+		}
+	}
 }

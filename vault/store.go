@@ -64,7 +64,10 @@ import (
 )
 
 // Store is an [oauthstore.TokenStore] in Vault. Make it with [New]. It is safe for concurrent use.
-type Store struct{ engine *engine.Store }
+type Store struct {
+	engine *engine.Store
+	prefix string // with its separator
+}
 
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
@@ -88,10 +91,14 @@ func New(client *api.Client, opts ...Option) (*Store, error) {
 		return nil, err
 	}
 	d := &driver{client: client, observer: engine.Observer{Backend: "vault", Tell: c.observe}, config: c, prefix: c.fullPrefix()}
-	s := &Store{engine: engine.New(d, c.codec, c.timeout)}
+	s := &Store{engine: engine.New(d, c.codec, c.timeout), prefix: d.prefix}
 	s.engine.Observe(d.observer)
 	return s, nil
 }
+
+// NamePrefix returns what the paths of the store's secrets begin with in their mount: the prefix of [WithPrefix] and a
+// slash. In policies they are MOUNT/data/, MOUNT/metadata/ and MOUNT/destroy/, each with the name prefix and an asterisk.
+func (s *Store) NamePrefix() string { return s.prefix }
 
 // FindToken implements [oauthstore.TokenStore]. It costs one read by id, by user name where the store made the id, and
 // otherwise where the index was read within the last minute. Else it costs one or two more, and one for each of the

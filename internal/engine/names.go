@@ -48,7 +48,7 @@ func (s *Store) tokenName(id string) (string, error) {
 }
 
 func encodeID(id string) string {
-	escaped := Escape(id, "-", '_')
+	escaped := escape(id)
 	if len(base32Token)+idBase32.EncodedLen(len(id)) < len(tokenPrefix)+len(escaped) {
 		return base32Token + idBase32.EncodeToString([]byte(id))
 	}
@@ -84,17 +84,17 @@ func decodeID(name string) (id string, ok bool) {
 // isNameOf reports whether id is one that a token can have, and name that of its secret.
 func isNameOf(name, id string) bool { return id != "" && utf8.ValidString(id) && encodeID(id) == name }
 
-// Escape writes s in ASCII letters, digits and the characters of literal: any other byte becomes esc
-// and its two hex digits. esc must not be in literal. Different strings stay different.
-func Escape(s, literal string, esc byte) string {
+// escape writes s in ASCII letters, digits and hyphens: any other byte becomes an underscore and its two hex digits.
+// Different strings stay different.
+func escape(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
 		c := s[i]
-		if isAlphanumeric(c) || strings.IndexByte(literal, c) >= 0 {
+		if isAlphanumeric(c) || c == '-' {
 			b.WriteByte(c)
 			continue
 		}
-		fmt.Fprintf(&b, "%c%02x", esc, c)
+		fmt.Fprintf(&b, "_%02x", c)
 	}
 	return b.String()
 }
