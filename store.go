@@ -66,8 +66,10 @@ type TokenUpdater interface {
 	UpdateToken(ctx context.Context, token *OAuthToken) error
 }
 
-// What callers branch on with errors.Is. Errors that come from a service wrap one of the last four
-// where it applies, and the service's own error, which errors.As finds.
+// What callers branch on with errors.Is. Errors that come from a service wrap one of the last six
+// where it applies, and the service's own error, which errors.As finds. The text of an error is one line and shows at
+// most 512 bytes of what the service says, without the answers of proxies and without credentials; the error that
+// errors.As finds is as the service's client made it, and may hold both.
 var (
 	// ErrTokenNotFound says that no record fits.
 	ErrTokenNotFound = errors.New("oauthstore: token not found")
@@ -79,7 +81,18 @@ var (
 	// secret of the service.
 	ErrRecordTooLarge = errors.New("oauthstore: record too large")
 
-	// ErrAccessDenied says that credentials or permissions are missing: trying again cannot help.
+	// ErrMisconfigured says that the store or its client is set up for something that the service does not have: no
+	// region, an endpoint or a mount that does not exist, a project without the API or without billing, a region in
+	// which secrets are only copies. Trying again cannot help; the text names the option or the setting.
+	ErrMisconfigured = errors.New("oauthstore: misconfigured")
+
+	// ErrNoCompareAndSet says that the server takes two writes that are made from the same version, so that savers at
+	// the same time would lose tokens: some emulators of AWS Secrets Manager, and Vault's KV secrets engine of version
+	// 1. The store writes nothing more there.
+	ErrNoCompareAndSet = errors.New("oauthstore: no compare-and-set")
+
+	// ErrAccessDenied says that credentials or permissions are missing or expired, that a policy of the organization
+	// forbids the call, or that an encryption key cannot be used: trying again cannot help.
 	ErrAccessDenied = errors.New("oauthstore: access denied")
 
 	// ErrThrottled says that a rate limit or quota of the service is used up: try again later.

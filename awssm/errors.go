@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,9 +38,14 @@ var classes = map[string]error{
 	"ExpiredToken":                        oauthstore.ErrAccessDenied,
 	"ExpiredTokenException":               oauthstore.ErrAccessDenied,
 	"OptInRequired":                       oauthstore.ErrAccessDenied,
+	"SubscriptionRequiredException":       oauthstore.ErrAccessDenied,
 	"NotAuthorized":                       oauthstore.ErrAccessDenied,
 	"DecryptionFailure":                   oauthstore.ErrAccessDenied, // KMS refused the key
 	"EncryptionFailure":                   oauthstore.ErrAccessDenied,
+	"UnknownOperation":                    oauthstore.ErrMisconfigured, // the endpoint is another service's
+	"UnknownOperationException":           oauthstore.ErrMisconfigured,
+	"InvalidAction":                       oauthstore.ErrMisconfigured,
+	"PreconditionNotMetException":         oauthstore.ErrMisconfigured,
 	"ThrottlingException":                 oauthstore.ErrThrottled,
 	"Throttling":                          oauthstore.ErrThrottled,
 	"ThrottledException":                  oauthstore.ErrThrottled,
@@ -68,7 +76,8 @@ func (d *driver) fail(op, name string, quiet bool, err error) error {
 
 // fault files an error of the service. secret is empty for calls about several. quiet leaves the service's message out
 // of the text, for calls that sent a token. What went wrong on the way to the service may be told of those too: the
-// SDK's own errors do not quote a request. But an answer that could not be read may have brought a token.
+// SDK's own errors do not quote a request. But an answer that could not be read may have brought a token, or be the
+// page of a proxy.
 func fault(op, secret string, quiet bool, err error) error {
 	if err == nil {
 		return nil
@@ -78,14 +87,48 @@ func fault(op, secret string, quiet bool, err error) error {
 	var half *smithy.DeserializationError
 	switch {
 	case errors.As(err, &api):
-		f.Code = api.ErrorCode()
+		f.Code = code(api)
 		if !quiet {
-			f.Message = api.ErrorMessage()
+			f.Message = engine.Redact(api.ErrorMessage(), sent(err)...)
 		}
-	case !errors.As(err, &half) && !strings.Contains(err.Error(), processOutput):
+	case errors.As(err, &half):
+		if status := statusOf(err); status > 0 {
+			f.Code = strconv.Itoa(status)
+		}
+		f.Message = "the answer is cut off, or not one of Secrets Manager"
+	case !strings.Contains(err.Error(), processOutput):
 		f.Message = err.Error()
 	}
 	return f
+}
+
+var codeForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// code is the service's code for an error, or the SDK's for one without: what else a server calls so may hold anything.
+func code(err smithy.APIError) string {
+	if code := err.ErrorCode(); codeForm.MatchString(code) {
+		return code
+	}
+	return "UnknownError"
+}
+
+// sent returns the credentials that the request carried which err is the answer to.
+func sent(err error) []string {
+	var response *awshttp.ResponseError
+	if !errors.As(err, &response) || response.Response == nil || response.Response.Response == nil || response.Response.Request == nil {
+		return nil
+	}
+	header := response.Response.Request.Header
+	return []string{header.Get("Authorization"), header.Get("X-Amz-Security-Token")}
+}
+
+// statusOf returns the status of the HTTP answer that err is about, 0 if there is none.
+func statusOf(err error) int {
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) && response.Response != nil && response.Response.Response != nil {
+		return response.HTTPStatusCode()
+	}
+	return 0
 }
 
 // conflict files an error as one that a reread may settle.
@@ -114,34 +157,45 @@ func classOf(err error) error {
 		if class, ok := classes[api.ErrorCode()]; ok {
 			return class
 		}
-	}
-	answered := false
-	var response *awshttp.ResponseError
-	if errors.As(err, &response) {
-		switch status := response.HTTPStatusCode(); {
-		case status == 429:
-			return oauthstore.ErrThrottled
-		case status == 401 || status == 403:
-			return oauthstore.ErrAccessDenied
-		case status >= 500:
-			return oauthstore.ErrUnavailable
-		case status >= 400:
-			answered = true
+		if strings.Contains(strings.ToLower(api.ErrorMessage()), onReplica) {
+			return oauthstore.ErrMisconfigured
 		}
 	}
-	switch {
-	case !answered && noAnswer(err):
-		return oauthstore.ErrUnavailable
-	case strings.Contains(err.Error(), noIdentity):
+	var half *smithy.DeserializationError
+	identity := strings.Contains(err.Error(), noIdentity) // then the answer, if any, is that of whoever gives credentials
+	switch status := statusOf(err); {
+	case status == http.StatusTooManyRequests:
+		return oauthstore.ErrThrottled
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return oauthstore.ErrAccessDenied
+	case status >= 500:
+		return oauthstore.ErrUnavailable
+	case status >= 400 && identity:
+		return oauthstore.ErrAccessDenied
+	case status == http.StatusRequestEntityTooLarge:
+		return oauthstore.ErrRecordTooLarge
+	case status >= 400 && errors.As(err, &half): // the page of something else
+		return oauthstore.ErrMisconfigured
+	case status >= 400:
+		return nil
+	}
+	switch {
+	case noAnswer(err):
+		return oauthstore.ErrUnavailable
+	case identity:
+		return oauthstore.ErrAccessDenied
+	case strings.Contains(err.Error(), badEndpoint):
+		return oauthstore.ErrMisconfigured
 	}
 	return nil
 }
 
-// What the SDK writes, since it has no types for it.
+// What the service and the SDK write, since they have no types for it.
 const (
-	noIdentity    = "get identity: "  // there are no credentials (secretsmanager, resolveIdentityMiddleware)
-	processOutput = "process output:" // text that may hold credentials follows (credentials/processcreds)
+	onReplica     = "operation not permitted on a replica" // the client's region has only a copy of the secret
+	badEndpoint   = "Invalid Configuration: "              // without a region, among others (secretsmanager, endpoint rules)
+	noIdentity    = "get identity: "                       // there are no credentials (secretsmanager, resolveIdentityMiddleware)
+	processOutput = "process output:"                      // text that may hold credentials follows (credentials/processcreds)
 )
 
 // noAnswer reports whether the request got no answer, or only a part of one.

@@ -25,7 +25,8 @@ import (
 
 var classesOfErrors = []error{
 	oauthstore.ErrAccessDenied, oauthstore.ErrThrottled, oauthstore.ErrUnavailable, oauthstore.ErrTokenNotFound,
-	oauthstore.ErrInvalidToken, oauthstore.ErrRecordTooLarge, context.DeadlineExceeded,
+	oauthstore.ErrInvalidToken, oauthstore.ErrRecordTooLarge, oauthstore.ErrMisconfigured, oauthstore.ErrNoCompareAndSet,
+	context.DeadlineExceeded,
 }
 
 // requireClass wants an error of these classes and of no others.

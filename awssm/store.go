@@ -38,6 +38,13 @@
 // and for saving to one whose AWSCURRENT was moved back to an older version (else [oauthstore.ErrUnavailable]). A
 // save right after a delete needs neither. Options name what else they need.
 //
+// # Errors
+//
+//	credentials that are missing, unknown or expired; an IAM or organization policy; a KMS key  [oauthstore.ErrAccessDenied]
+//	no region, another service's endpoint, a region that has only copies of the secrets         [oauthstore.ErrMisconfigured]
+//	a rate, or the versions of a secret in 24 hours                                             [oauthstore.ErrThrottled]
+//	no answer, a cut-off one, a status from 500 on                                              [oauthstore.ErrUnavailable]
+//
 // # Emulators
 //
 // An emulator must make the ClientRequestToken of a write its version's id, and refuse other content under

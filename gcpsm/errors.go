@@ -3,7 +3,10 @@ package gcpsm
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -11,19 +14,62 @@ import (
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// classOf files a status code (google.rpc.Code). What may have taken effect without saying so is
-// unavailable: the engine reads back.
-func classOf(code codes.Code) error {
-	switch code {
+// classOf files an error by its status code (google.rpc.Code), and where that is not enough by its details. What may
+// have taken effect without saying so is unavailable: the engine reads back.
+func classOf(op string, err error) error {
+	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated:
+		if slices.Contains(projectReasons, reason(err)) {
+			return oauthstore.ErrMisconfigured
+		}
 		return oauthstore.ErrAccessDenied
+	case codes.FailedPrecondition:
+		// A matter of Cloud KMS or of an organization policy: no retry helps, and the caller may.
+		if aboutKey(err) || aboutPolicy(err) {
+			return oauthstore.ErrAccessDenied
+		}
+		return nil
 	case codes.ResourceExhausted:
 		return oauthstore.ErrThrottled
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Internal, codes.Aborted, codes.Unknown:
 		return oauthstore.ErrUnavailable
+	case codes.NotFound:
+		if op == "CreateSecret" || op == "ListSecrets" { // they name a project, and no secret
+			return oauthstore.ErrMisconfigured
+		}
+		return nil
+	case codes.Unimplemented: // the endpoint is another service's
+		return oauthstore.ErrMisconfigured
 	default:
 		return nil
 	}
+}
+
+// projectReasons are the reasons for a refusal by which the project is not what it should be (google.api.ErrorReason).
+var projectReasons = []string{"SERVICE_DISABLED", "BILLING_DISABLED", "CONSUMER_INVALID", "RESOURCE_PROJECT_INVALID", "SERVICE_NOT_VISIBLE"}
+
+// reason returns the reason in an error's details (google.rpc.ErrorInfo), if there is one.
+func reason(err error) string {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info.GetReason()
+		}
+	}
+	return ""
+}
+
+// aboutPolicy reports whether err says that an organization policy forbids the call, such as
+// "constraints/gcp.resourceLocations" a secret that is replicated everywhere.
+func aboutPolicy(err error) bool {
+	for _, detail := range status.Convert(err).Details() {
+		failure, ok := detail.(*errdetails.PreconditionFailure)
+		if ok && slices.ContainsFunc(failure.GetViolations(), func(v *errdetails.PreconditionFailure_Violation) bool {
+			return strings.HasPrefix(v.GetType(), "constraints/")
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // fail is fault for calls about one secret.
@@ -38,16 +84,12 @@ func fault(op, secret string, quiet bool, err error) error {
 		return nil
 	}
 	s := status.Convert(err)
-	class := classOf(s.Code())
-	if aboutKey(err) {
-		class = oauthstore.ErrAccessDenied // it is a matter of Cloud KMS: no retry helps, and the caller may
-	}
 	f := &engine.Fault{
 		Backend: "gcpsm", Op: op, Secret: secret,
-		Class: class, Code: s.Code().String(), Err: err,
+		Class: classOf(op, err), Code: s.Code().String(), Err: err,
 	}
 	if !quiet {
-		f.Message = s.Message()
+		f.Message, _, _ = strings.Cut(s.Message(), pageBegins)
 	}
 	// gRPC has words of its own for the end of a context, and says them before the context does.
 	switch s.Code() {
@@ -58,6 +100,9 @@ func fault(op, secret string, quiet bool, err error) error {
 	}
 	return f
 }
+
+// pageBegins stands in the client's text before what a server has sent that does not speak gRPC (grpc, http2_client).
+const pageBegins = "\ndata: "
 
 // unsure is the error of an answer that cannot be, or not yet.
 func (d *driver) unsure(op, name, message string) error {

@@ -41,6 +41,13 @@
 // one); beyond that a call is [oauthstore.ErrThrottled]. The index is divided in time among several secrets: it has
 // no limit, but that Google takes about 600 writes a minute in a project.
 //
+// # Errors
+//
+//	credentials that are missing or expired; an IAM or organization policy; a key          [oauthstore.ErrAccessDenied]
+//	a project that does not exist, or without the API or billing; another service's address [oauthstore.ErrMisconfigured]
+//	a rate or a quota                                                                      [oauthstore.ErrThrottled]
+//	no answer, or one that says that the service cannot                                    [oauthstore.ErrUnavailable]
+//
 // # Permissions
 //
 // secretmanager.versions.access to read. To save also secretmanager.secrets.create,

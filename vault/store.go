@@ -46,9 +46,14 @@
 //
 // Namespace, token renewal (api.LifetimeWatcher), TLS, rate limit and retries are the client's, and so is
 // read-your-writes (api.Config, ReadYourWrites): on performance standbys and replicas it spares one instance
-// the conflicts that reading its own older state would cost. Sealed, without an active node or overloaded is
-// [oauthstore.ErrUnavailable]; a rate limit quota [oauthstore.ErrThrottled]; a token that is revoked, expired or
-// not allowed [oauthstore.ErrAccessDenied].
+// the conflicts that reading its own older state would cost.
+//
+//	sealed, without an active node, overloaded, a replica that does not serve   [oauthstore.ErrUnavailable]
+//	a rate limit quota                                                          [oauthstore.ErrThrottled]
+//	a token that is missing, revoked, expired or not allowed                    [oauthstore.ErrAccessDenied]
+//	a mount or a namespace that does not exist, an address that is not Vault's  [oauthstore.ErrMisconfigured]
+//	a mount of KV version 1                                                     [oauthstore.ErrNoCompareAndSet]
+//	a request or a value that Vault or a proxy finds too large                  [oauthstore.ErrRecordTooLarge]
 package vault
 
 import (

@@ -2,20 +2,23 @@ package engine
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A Fault is an error of a service, filed under the class that callers branch on. Its text says who
 // failed at what on which secret, and the service's message only where the request held no token: a
-// service may quote in an error what it was sent. errors.As reaches the service's own error all the
-// same.
+// service may quote in an error what it was sent. The text is one line, and at most 512 bytes of it are the message.
+// errors.As reaches the service's own error all the same.
 type Fault struct {
 	Backend string // "awssm"
 	Op      string // the service's word for the call
 	Secret  string // full name, empty for calls about several
 	Class   error  // a sentinel of package oauthstore or of this one; nil for anything else
-	Code    string // the service's word for the error
-	Message string // the service's message; empty if the request held a token
+	Code    string // the service's word for the error, or the HTTP status
+	Message string // the service's message; empty if the request held a token. Never the body of an unknown answer
 	Err     error
 }
 
@@ -32,7 +35,46 @@ func (f *Fault) Error() string {
 		text += " (" + f.Code + ")"
 	}
 	if f.Message != "" {
-		text += ": " + f.Message
+		text += ": " + excerpt(f.Message)
+	}
+	return text
+}
+
+// maxMessage is how many bytes of a message are shown.
+const maxMessage = 512
+
+// credentials finds signs that a message quotes a request with the caller's credentials: the headers that carry them,
+// and what such values begin with. Proxies quote requests, and AWS quotes what was signed.
+var credentials = regexp.MustCompile(`(?i)\b(authorization|x-vault-token|x-amz-security-token|cookie)["']*\s*[:=]` +
+	`|\bbearer\s+\S|\baws4-hmac-sha256\b|\bhv[sbr]\.|\bya29\.`)
+
+// excerpt is what may be shown of a message: one line of it, bounded, and nothing if it quotes credentials. Of a very long
+// message only the beginning is looked at.
+func excerpt(message string) string {
+	message = message[:min(len(message), 16*maxMessage)]
+	if credentials.MatchString(message) {
+		return "the message is not shown, since it quotes credentials"
+	}
+	line := strings.Join(strings.FieldsFunc(strings.ToValidUTF8(message, "?"), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+	if len(line) <= maxMessage {
+		return line
+	}
+	const more = "…"
+	cut := maxMessage - len(more)
+	for !utf8.RuneStart(line[cut]) {
+		cut--
+	}
+	return line[:cut] + more
+}
+
+// Redact replaces the secrets in a text. An empty secret is none.
+func Redact(text string, secrets ...string) string {
+	for _, s := range secrets {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, "[redacted]")
+		}
 	}
 	return text
 }
