@@ -258,8 +258,8 @@ func TestPut_failsWhereTheServerIgnoresTheTokenOfTheRequest(t *testing.T) {
 	_, create := d.Put(f.ctx, "token_a", engine.None, document("w1", "one"), 0)
 	_, put := d.Put(f.ctx, "token_a", f.get(d, engine.None, "one"), document("w2", "two"), 0)
 	for op, err := range map[string]error{"CreateSecret": create, "PutSecretValue": put} {
-		require.EqualError(t, err, "awssm: "+op+" oauthstore/token_a: the server ignores ClientRequestToken, so that writers at the same time could lose tokens")
-		requireClass(t, err)
+		require.ErrorContains(t, err, "awssm: "+op+" oauthstore/token_a: no compare-and-set: ")
+		requireClass(t, err, oauthstore.ErrNoCompareAndSet)
 		require.NotErrorIs(t, err, engine.ErrConflict)
 	}
 }

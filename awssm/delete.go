@@ -23,6 +23,9 @@ func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombs
 	if r.waiting { // a Put would restore it
 		return nil
 	}
+	if err := d.refuseUnguarded("DeleteSecret", name); err != nil {
+		return err
+	}
 	if d.recovery > 0 && tombstone.Base == base {
 		// Where the quota of versions leaves no room for a tombstone, the delete matters more.
 		if _, err := d.Put(ctx, name, base, tombstone, 0); err != nil && !errors.Is(err, engine.ErrExhausted) {

@@ -2,7 +2,6 @@ package awssm
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -34,6 +33,7 @@ type driver struct {
 	client Client
 	config
 	prefix string // the full one, with its slash
+	guard  guard
 }
 
 var (
@@ -129,6 +129,9 @@ func (d *driver) absent(ctx context.Context, name string, after engine.Rev) (eng
 
 // Put implements engine.Driver. Versions are free in Secrets Manager: there is nothing to tidy.
 func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engine.Record, _ int) (engine.Rev, error) {
+	if err := d.refuseUnguarded("PutSecretValue", name); err != nil {
+		return engine.None, err
+	}
 	rec.Base = engine.Rev(revision(base).version) // the ARN holds the token's id
 	value, err := engine.MarshalBytes(rec)
 	if err != nil {
@@ -159,7 +162,7 @@ func (d *driver) put(ctx context.Context, name string, r rev, value string) (eng
 	out, err := d.client.PutSecretValue(ctx, in, notOverQuota)
 	switch {
 	case err == nil:
-		return d.written("PutSecretValue", name, in.ClientRequestToken, out.ARN, out.VersionId)
+		return d.written(ctx, "PutSecretValue", name, *in.ClientRequestToken, value, out.ARN, out.VersionId, out.ResultMetadata)
 	case isExists(err), isNotFound(err), isInvalidRequest(err) && saysDeleted(err): // taken, or the secret is gone
 		return engine.None, d.conflict("PutSecretValue", name, err)
 	default:
@@ -188,7 +191,7 @@ func (d *driver) create(ctx context.Context, name string, rec engine.Record, val
 	out, err := d.client.CreateSecret(ctx, in, notOverQuota)
 	switch {
 	case err == nil:
-		return d.written("CreateSecret", name, in.ClientRequestToken, out.ARN, out.VersionId)
+		return d.written(ctx, "CreateSecret", name, *in.ClientRequestToken, value, out.ARN, out.VersionId, out.ResultMetadata)
 	case isExists(err):
 		return engine.None, d.conflict("CreateSecret", name, err)
 	case isInvalidRequest(err) && saysDeleted(err):
@@ -205,15 +208,4 @@ func (d *driver) copies() []types.ReplicaRegionType {
 		copies = append(copies, types.ReplicaRegionType{Region: aws.String(region)})
 	}
 	return copies
-}
-
-var errNoToken = errors.New("the server ignores ClientRequestToken, so that writers at the same time could lose tokens")
-
-// written returns the revision that a write has made. Nothing guards the writes to a server that gives a
-// version another id than the one it was sent, as some emulators do.
-func (d *driver) written(op, name string, token, arn, version *string) (engine.Rev, error) {
-	if id := aws.ToString(version); id != "" && id != *token {
-		return engine.None, d.fail(op, name, true, errNoToken)
-	}
-	return rev{arn: aws.ToString(arn), version: *token}.encode(), nil
 }

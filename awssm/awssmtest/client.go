@@ -6,27 +6,51 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
 // Client returns an official client that talks to the server, with credentials of no value and the
-// SDK's default retries; optFns change that as with any client.
+// SDK's default retries; optFns change that as with any client. Its endpoint is that of AWS, as in production, and its
+// requests are led to the server on their way; with [Server.URL] as BaseEndpoint it is a client of an emulator.
 func (s *Server) Client(optFns ...func(*secretsmanager.Options)) *secretsmanager.Client {
 	o := secretsmanager.Options{
-		Region:       Region,
-		BaseEndpoint: aws.String(s.url),
-		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", ""),
+		Region:      Region,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", ""),
 	}
 	if s.options.noSocket {
 		o.HTTPClient = direct{s}
 	} else {
-		o.HTTPClient = plainBodies{awshttp.NewBuildableClient()}
+		o.HTTPClient = local{s, plainBodies{awshttp.NewBuildableClient()}}
 	}
 	return secretsmanager.New(o, optFns...)
+}
+
+// host is that of AWS's endpoint in the Region.
+const host = "secretsmanager." + Region + ".amazonaws.com"
+
+// local leads requests for AWS to a server that listens.
+type local struct {
+	server *Server
+	client plainBodies
+}
+
+// Do implements secretsmanager.HTTPClient.
+func (c local) Do(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != host {
+		return c.client.Do(r)
+	}
+	led := r.WithContext(r.Context()) // a copy
+	led.URL = &url.URL{Scheme: "http", Host: strings.TrimPrefix(c.server.url, "http://"), Path: r.URL.Path, RawQuery: r.URL.RawQuery}
+	led.Host = r.URL.Host
+	response, err := c.client.Do(led)
+	if response != nil {
+		response.Request = r
+	}
+	return response, err
 }
 
 // direct calls a server that does not listen.
@@ -45,7 +69,9 @@ func (c direct) Do(r *http.Request) (response *http.Response, err error) {
 		}
 	}()
 	c.server.serve(w, r)
-	return w.Result(), nil
+	response = w.Result()
+	response.Request = r
+	return response, nil
 }
 
 // plainBodies keeps answers from breaking off. The SDK closes a request's body as soon as the head of the

@@ -1,6 +1,10 @@
 package awssmtest
 
-import "time"
+import (
+	"crypto/rand"
+	"strings"
+	"time"
+)
 
 // A valueInput is the part of a request that carries a value and becomes a version.
 type valueInput struct {
@@ -28,6 +32,14 @@ func (in *valueInput) rules() error {
 		return errInvalidParameter("You can't specify both a binary secret value and a string secret value in the same secret.")
 	}
 	return nil
+}
+
+// renumber gives the version that a request makes an id of the server's own, with that quirk.
+func (s *Server) renumber(in *valueInput) {
+	if s.options.has(OwnVersionIDs) {
+		id := strings.ToLower(rand.Text()[:8] + "-" + rand.Text()[:24])
+		in.ClientRequestToken = &id
+	}
 }
 
 func (in *valueInput) hasValue() bool { return in.SecretBinary != nil || in.SecretString != nil }
@@ -83,6 +95,7 @@ func (s *Server) createSecret(in *createInput, now time.Time) (any, error) {
 	if in.AddReplicaRegions != nil {
 		s.use("ReplicateSecretToRegions")
 	}
+	s.renumber(&in.valueInput)
 	if old, ok := s.secrets[*in.Name]; ok {
 		return createAgain(old, in)
 	}

@@ -16,7 +16,10 @@ type options struct {
 	staleVersions time.Duration
 	versionQuota  int
 	noSocket      bool
+	quirks        Quirk
 }
+
+func (o options) has(q Quirk) bool { return o.quirks&q != 0 }
 
 func defaults() options {
 	return options{deletionDelay: 200 * time.Millisecond, versionQuota: versionsKept}
@@ -63,3 +66,31 @@ func WithVersionQuota(n int) Option {
 // in the protocol of the service all the same, and [Server.URL] leads nowhere. It is for tests in a bubble of
 // testing/synctest, where no time passes while somebody waits for a connection.
 func WithoutSocket() Option { return func(o *options) { o.noSocket = true } }
+
+// WithEmulatorQuirks makes the server treat ClientRequestToken as some emulators do that others have written, for
+// clients that have to find out. [Server.Client] is set up as a client of AWS is: one of an emulator has
+// [Server.URL] as its endpoint.
+func WithEmulatorQuirks(quirks ...Quirk) Option {
+	return func(o *options) {
+		for _, q := range quirks {
+			o.quirks |= q
+		}
+	}
+}
+
+// A Quirk is something that AWS does not do and some emulators do.
+type Quirk int
+
+// The quirks.
+const (
+	// OwnVersionIDs are given to versions, whatever the ClientRequestToken of a request is.
+	OwnVersionIDs Quirk = 1 << iota
+
+	// OverwrittenVersions take other content: a PutSecretValue whose ClientRequestToken is a version already changes that
+	// version and makes it current.
+	OverwrittenVersions
+
+	// IgnoredContent is that of a PutSecretValue whose ClientRequestToken is a version already: it succeeds and does
+	// nothing, whether its content is that of the version or not.
+	IgnoredContent
+)

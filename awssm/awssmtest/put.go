@@ -42,9 +42,18 @@ func (s *Server) putSecretValue(in *putInput, now time.Time) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.renumber(&in.valueInput)
 	id := *in.ClientRequestToken
+	if v := sec.version(id); v != nil && s.options.has(OverwrittenVersions) {
+		v.value = in.value()
+		if err := sec.attach(id, []string{stageCurrent}, now); err != nil {
+			return nil, err
+		}
+		s.touch(sec, now)
+		return newPutOutput(sec, id), nil
+	}
 	if v := sec.version(id); v != nil {
-		return putAgain(sec, v, in)
+		return s.putAgain(sec, v, in)
 	}
 	var labels []string
 	if in.VersionStages != nil {
@@ -60,8 +69,8 @@ func (s *Server) putSecretValue(in *putInput, now time.Time) (any, error) {
 // putAgain answers a request whose token is a version already: "if you specify the same secret
 // data, the operation succeeds but does nothing. However, if the secret data is different, then
 // the operation fails because you can't modify an existing version."
-func putAgain(sec *secret, v *version, in *putInput) (any, error) {
-	if !v.value.equal(in.value()) {
+func (s *Server) putAgain(sec *secret, v *version, in *putInput) (any, error) {
+	if !v.value.equal(in.value()) && !s.options.has(IgnoredContent) {
 		return nil, errTokenInUse(v.id, sec.arn)
 	}
 	return newPutOutput(sec, v.id), nil
