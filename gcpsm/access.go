@@ -20,7 +20,7 @@ type version struct {
 	number   int  // 0 where the service did not say which it is that cannot be read
 	readable bool // neither destroyed nor disabled
 	rec      engine.Record
-	floor    int // no version below is left
+	bounds
 
 	// Of a version that is not readable: what the service's error says of its state, and the error.
 	state pb.SecretVersion_State
@@ -32,8 +32,11 @@ func (v *version) rev() rev { return rev{number: v.number, floor: v.floor} }
 // base is the number of the version that v was made from.
 func (v *version) base() int { return revision(v.rec.Base).number }
 
-// absence is what a secret without a token looks like to a writer: number is the version to build on.
-func absence(number int) *version { return &version{number: number, floor: number + 1} }
+// absence is what a secret without a token looks like to a writer: number is the version to build on. A delete
+// has destroyed it after all others.
+func absence(number int) *version {
+	return &version{number: number, bounds: bounds{floor: number + 1, clean: number + 1}}
+}
 
 // access reads a version by its number or as "latest". It returns nil if there is none, and one that is
 // not readable where the service's answer is that it, or something about it, is not in the state to be read.
@@ -70,7 +73,7 @@ func (d *driver) opened(name string, out *pb.AccessSecretVersionResponse) (*vers
 		return nil, d.unsure(op, name, "the payload does not match its checksum")
 	}
 	v := &version{number: number, readable: true}
-	v.rec, v.floor, err = unmarshal(d.FullName(name), data)
+	v.rec, v.bounds, err = unmarshal(d.FullName(name), data)
 	if v.floor == 0 {
 		v.floor = v.number
 	}

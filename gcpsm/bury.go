@@ -52,16 +52,20 @@ func (d *driver) bury(ctx context.Context, name string, b rev, top int, tombston
 
 // clear destroys what is left below floor. Whoever was to destroy it may have died before, or is about to.
 func (d *driver) clear(ctx context.Context, name string, floor int) error {
-	clean := max(d.seen.of(name).clean, 1)
+	clean := d.seen.of(name).clean()
 	if clean >= floor {
 		return nil
 	}
-	shown, err := d.sweep(ctx, name, floor)
+	left, err := d.overdue(ctx, name, clean, floor)
 	if err != nil {
 		return err
 	}
-	// The list may lag behind. What it does not show yet there is no way to know but to try.
-	return d.destroyAll(ctx, name, max(clean, shown+1), floor)
+	for _, number := range left {
+		if err := d.destroy(ctx, name, number); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // discard destroys a void version, made from b, that a delete has beaten: a credential must not stay behind

@@ -70,7 +70,8 @@ func (d *driver) resource(name string) string { return d.parent + "/secrets/" + 
 
 // Get implements engine.Driver.
 func (d *driver) Get(ctx context.Context, name string, after engine.Rev) (engine.Record, engine.Rev, error) {
-	return found(d.walk(name).head(ctx, revision(after).number))
+	head, err := d.walk(name).head(ctx, revision(after).number)
+	return d.found(name, head, err)
 }
 
 // Probe implements engine.Prober. Reading by number is consistent, so it goes up from the newest number that
@@ -85,14 +86,16 @@ func (d *driver) Probe(ctx context.Context, name string) (engine.Record, engine.
 	if err != nil {
 		return engine.Record{}, engine.None, err
 	}
-	return found(w.from(ctx, top, 0))
+	head, err := w.from(ctx, top, 0)
+	return d.found(name, head, err)
 }
 
 // found is what the engine wants to know of a head.
-func found(head *version, err error) (engine.Record, engine.Rev, error) {
+func (d *driver) found(name string, head *version, err error) (engine.Record, engine.Rev, error) {
 	if err != nil {
 		return engine.Record{}, engine.None, err
 	}
+	d.seen.cleaned(name, 0, head.clean)
 	return head.rec, head.rev().encode(), nil
 }
 
@@ -108,11 +111,16 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 		}
 	}
 	floor := d.newFloor(b, tidy)
+	if tidy != 0 {
+		d.look(ctx, name, b)
+	}
 	number, err := d.commit(ctx, name, b, floor, rec)
 	if err != nil {
 		return engine.None, err
 	}
-	d.tidy(ctx, name, b, floor, number)
+	if tidy != 0 {
+		d.tidy(ctx, name, b.floor, floor)
+	}
 	return rev{number: number, floor: floor}.encode(), nil
 }
 
@@ -131,7 +139,7 @@ func (d *driver) commit(ctx context.Context, name string, b rev, floor int, rec 
 
 // add adds rec as a version and reports whether it is the successor of its base.
 func (d *driver) add(ctx context.Context, name string, floor int, rec engine.Record) (number int, won bool, err error) {
-	payload, err := marshal(rec, floor)
+	payload, err := marshal(rec, bounds{floor, min(floor, d.seen.of(name).clean())})
 	if err != nil {
 		return 0, false, err
 	}

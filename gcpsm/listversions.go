@@ -27,27 +27,40 @@ const maxPage = 25_000
 // list returns all versions that the service shows, the oldest first, whatever order it has. It may lag
 // behind: none is not to be believed of a secret that is known.
 func (d *driver) list(ctx context.Context, name string) ([]listed, error) {
-	const op = "ListSecretVersions"
 	var all []listed
-	req := &pb.ListSecretVersionsRequest{Parent: d.resource(name), PageSize: maxPage}
+	err := d.eachVersion(ctx, name, maxPage, func(v listed) bool {
+		all = append(all, v)
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b listed) int { return cmp.Compare(a.number, b.number) })
+	return all, nil
+}
+
+// eachVersion yields the versions that the service shows, in its order, until yield returns false. It reads page by
+// page. A secret that is not there has none.
+func (d *driver) eachVersion(ctx context.Context, name string, page int, yield func(listed) bool) error {
+	const op = "ListSecretVersions"
+	req := &pb.ListSecretVersionsRequest{Parent: d.resource(name), PageSize: int32(min(page, maxPage))}
 	versions := &pager[*pb.SecretVersion]{Observer: d.observer, op: op, secret: d.FullName(name),
 		list: d.client.ListSecretVersions(ctx, req, readRetry)}
 	for {
 		v, err := versions.next(ctx)
 		switch {
-		case errors.Is(err, iterator.Done):
-			slices.SortFunc(all, func(a, b listed) int { return cmp.Compare(a.number, b.number) })
-			return all, nil
-		case status.Code(err) == codes.NotFound:
-			return nil, nil
+		case errors.Is(err, iterator.Done), status.Code(err) == codes.NotFound:
+			return nil
 		case err != nil:
-			return nil, d.fail(op, name, false, err)
+			return d.fail(op, name, false, err)
 		}
 		number, err := d.number(op, name, v.GetName())
 		if err != nil {
-			return nil, err
+			return err
 		}
-		all = append(all, listed{number, stateOf(v)})
+		if !yield(listed{number, stateOf(v)}) {
+			return nil
+		}
 	}
 }
 

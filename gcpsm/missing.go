@@ -18,8 +18,8 @@ func (w *walk) settle(ctx context.Context, v *version) error {
 		w.driver.seen.destroyed(w.name, v.number)
 		return nil
 	}
-	if v.number < w.driver.seen.of(w.name).clean {
-		return nil // this process has destroyed it, which may take its time: see stateOf
+	if v.number < w.driver.seen.of(w.name).clean() {
+		return nil // it is known to be destroyed, which may take its time: see stateOf
 	}
 	l, _, err := w.find(ctx, v.number)
 	denied := errors.Is(err, oauthstore.ErrAccessDenied)

@@ -34,12 +34,22 @@ func versionNumber(resource string) int {
 	return n
 }
 
-// floorField is this backend's addition to the header.
-const floorField = "lowest_version"
+// The fields that this backend adds to the header.
+const (
+	floorField = "lowest_version"
+	cleanField = "destroyed_below"
+)
 
-func marshal(rec engine.Record, floor int) ([]byte, error) {
+// bounds are those fields.
+type bounds struct {
+	floor int // the writer of the version destroys all versions below
+	clean int // all versions below were certainly destroyed before it was written; at most floor
+}
+
+func marshal(rec engine.Record, of bounds) ([]byte, error) {
 	d := engine.Marshal(rec)
-	d.Set(floorField, strconv.Itoa(floor))
+	d.Set(floorField, strconv.Itoa(of.floor))
+	d.Set(cleanField, strconv.Itoa(of.clean))
 	b, err := json.Marshal(d)
 	if err != nil {
 		return nil, errors.New("gcpsm: the document is not JSON") // err may quote a field
@@ -47,19 +57,21 @@ func marshal(rec engine.Record, floor int) ([]byte, error) {
 	return b, nil
 }
 
-func unmarshal(secret string, data []byte) (rec engine.Record, floor int, err error) {
+func unmarshal(secret string, data []byte) (rec engine.Record, b bounds, err error) {
 	d, err := codec.Parse(data)
 	if err != nil {
-		return engine.Record{}, 0, &oauthstore.CorruptRecordError{Secret: secret, Reason: err.Error()}
+		return engine.Record{}, bounds{}, &oauthstore.CorruptRecordError{Secret: secret, Reason: err.Error()}
 	}
-	text, err := d.Get(floorField)
-	if err != nil {
-		return engine.Record{}, 0, &oauthstore.CorruptRecordError{Secret: secret, Reason: err.Error()}
+	for field, value := range map[string]*int{floorField: &b.floor, cleanField: &b.clean} {
+		text, err := d.Get(field)
+		if err != nil {
+			return engine.Record{}, bounds{}, &oauthstore.CorruptRecordError{Secret: secret, Reason: err.Error()}
+		}
+		delete(d, field)
+		*value, _ = strconv.Atoi(text)
 	}
-	delete(d, floorField)
-	floor, _ = strconv.Atoi(text)
 	rec, err = engine.Unmarshal(secret, d)
-	return rec, floor, err
+	return rec, b, err
 }
 
 // sightings remembers of each secret the newest version that was seen, since what the service shows as the
@@ -72,7 +84,7 @@ type sightings struct {
 type sighting struct {
 	newest    int
 	destroyed int // the newest version that was seen destroyed
-	clean     int // no version below is left, for certain
+	leftovers
 
 	// anew says that the secret was deleted by other means: latest and the list may still show the former one.
 	anew bool
@@ -112,15 +124,6 @@ func (s *sightings) add(name string, number int) {
 // destroyed remembers that a version was seen destroyed.
 func (s *sightings) destroyed(name string, number int) {
 	s.update(name, func(v *sighting) { v.destroyed = max(v.destroyed, number) })
-}
-
-// cleaned remembers that the versions from one to below another were destroyed.
-func (s *sightings) cleaned(name string, from, below int) {
-	s.update(name, func(v *sighting) {
-		if v.clean >= from {
-			v.clean = max(v.clean, below)
-		}
-	})
 }
 
 // forget remembers nothing but that the secret was deleted, by other means.

@@ -2,19 +2,85 @@ package gcpsm
 
 import (
 	"context"
+	"errors"
 	"regexp"
+	"slices"
 	"strconv"
+	"time"
 
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// sweepEvery is how many versions apart a write also looks for versions that should have been destroyed
-// and were not, because the process that should have died.
-const sweepEvery = 64
+// A write destroys the versions that it supersedes, after it has taken effect. If that fails, or the process dies
+// before, they are left: credentials, and billed. The next writes destroy them:
+//
+//   - A process remembers the versions that it could not destroy, and tries again with its next write.
+//   - Each version says below which number all were certainly destroyed when it was written (destroyed_below). A
+//     writer counts what it has destroyed itself, and what the version that it has read says. It does not know what
+//     that version's writer did afterwards. A process that writes alone therefore always knows, and asks nobody.
+//   - Once lookAfter writes have left that uncertain, a writer reads the list before its write, which then passes on
+//     what is certain, and destroys what the list does not show as destroyed.
+const (
+	lookAfter   = 8
+	lookTimeout = time.Second // a write does not wait longer for it
+
+	// mostLeftovers is how many left versions a write destroys, beside those that it supersedes.
+	mostLeftovers = 4
+
+	// maxLeftovers bounds what is remembered of a secret. The list shows the rest.
+	maxLeftovers = 64
+)
+
+// leftovers is what a process knows of the versions of a secret that should have been destroyed.
+type leftovers struct {
+	known  int   // all versions below are certainly destroyed, but those in left
+	left   []int // versions that are not, the oldest first; never changed in place
+	looked int   // the newest version when the list was last read
+}
+
+// clean returns the lowest version that may be left: all below are certainly destroyed.
+func (l leftovers) clean() int {
+	if len(l.left) > 0 {
+		return min(l.known, l.left[0])
+	}
+	return max(l.known, 1)
+}
+
+// leave notes versions that should have been destroyed and are not.
+func (l *leftovers) leave(numbers ...int) {
+	l.left = slices.Concat(l.left, numbers)
+	slices.Sort(l.left)
+	l.left = slices.Compact(l.left)
+	if len(l.left) > maxLeftovers {
+		l.known = min(l.known, l.left[maxLeftovers])
+		l.left = l.left[:maxLeftovers]
+	}
+}
+
+// cleaned remembers that the versions from one to below another were destroyed.
+func (s *sightings) cleaned(name string, from, below int) {
+	s.update(name, func(v *sighting) {
+		v.left = slices.DeleteFunc(slices.Clone(v.left), func(n int) bool { return from <= n && n < below })
+		if v.known >= from {
+			v.known = max(v.known, below)
+		}
+	})
+}
+
+// leave remembers that of the versions from one to below another those with these numbers are left, and no others.
+func (s *sightings) leave(name string, from, below int, numbers []int) {
+	s.update(name, func(v *sighting) {
+		if v.known >= from {
+			v.known = max(v.known, below)
+		}
+		v.leave(numbers...)
+	})
+}
 
 // newFloor is the lowest version that a write on b leaves, if it may destroy that many.
 func (d *driver) newFloor(b rev, tidy int) int {
@@ -25,36 +91,70 @@ func (d *driver) newFloor(b rev, tidy int) int {
 	return max(floor, b.floor)
 }
 
-// tidy destroys the versions from b's floor up to the new floor. It does its best: what it leaves is
-// charged for until a sweep finds it, and does no other harm.
-func (d *driver) tidy(ctx context.Context, name string, b rev, floor, written int) {
-	if d.destroyAll(ctx, name, b.floor, floor) != nil {
+// tidy destroys the versions from the floor of the version before up to the new floor, and some of those that are
+// left below. It does its best: what it leaves is charged for until a later write destroys it, and does no other
+// harm.
+func (d *driver) tidy(ctx context.Context, name string, before, floor int) {
+	due := slices.DeleteFunc(slices.Clone(d.seen.of(name).left), func(n int) bool { return n >= before })
+	due = due[:min(len(due), mostLeftovers)]
+	for number := before; number < floor; number++ {
+		due = append(due, number)
+	}
+	var failed []int
+	for i, number := range due {
+		err := d.destroy(ctx, name, number)
+		if err == nil {
+			d.seen.cleaned(name, number, number+1)
+			continue
+		}
+		failed = append(failed, number)
+		if aboutAll(err) {
+			failed = append(failed, due[i+1:]...)
+			break
+		}
+	}
+	d.seen.leave(name, before, floor, failed)
+}
+
+// aboutAll reports whether err, of one destroy, would meet others too.
+func aboutAll(err error) bool {
+	return errors.Is(err, oauthstore.ErrThrottled) || errors.Is(err, oauthstore.ErrUnavailable) ||
+		errors.Is(err, oauthstore.ErrAccessDenied)
+}
+
+// look finds out which of the versions below b's floor are left, if that has been uncertain for some writes.
+func (d *driver) look(ctx context.Context, name string, b rev) {
+	seen := d.seen.of(name)
+	if seen.known >= b.floor || b.number-seen.known < lookAfter || b.number-seen.looked < lookAfter {
 		return
 	}
-	d.seen.cleaned(name, b.floor, floor)
-	if written%sweepEvery == 0 {
-		_, _ = d.sweep(ctx, name, floor)
+	d.seen.update(name, func(v *sighting) { v.looked = b.number })
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if left, err := d.overdue(ctx, name, seen.known, b.floor); err == nil {
+		d.seen.leave(name, 0, b.floor, left)
 	}
 }
 
-// sweep destroys what is left below floor, as far as the list shows it, and returns the newest number that
-// it shows.
-func (d *driver) sweep(ctx context.Context, name string, floor int) (shown int, err error) {
-	versions, err := d.list(ctx, name)
+// overdue returns the versions from one to below another of which the list does not show that they are destroyed.
+// It may lag behind: the only way to know of such a version is to destroy it.
+func (d *driver) overdue(ctx context.Context, name string, from, below int) ([]int, error) {
+	gone := make(map[int]bool)
+	// The newest come first (ListSecretVersionsResponse.versions), and the oldest of a year may be thousands.
+	err := d.eachVersion(ctx, name, below-from+lookAfter, func(v listed) bool {
+		gone[v.number] = v.gone()
+		return v.number > from
+	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	for _, v := range versions {
-		if v.number >= floor || v.gone() {
-			continue
-		}
-		if err := d.destroy(ctx, name, v.number); err != nil {
-			return 0, err
+	var left []int
+	for number := max(from, 1); number < below; number++ {
+		if !gone[number] {
+			left = append(left, number)
 		}
 	}
-	shown = newest(versions)
-	d.seen.cleaned(name, 0, min(floor, shown+1))
-	return shown, nil
+	return left, nil
 }
 
 // destroyAll destroys the versions from one to below another.
