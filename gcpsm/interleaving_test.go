@@ -35,7 +35,6 @@ type stage struct {
 	emulator bool
 
 	step   int
-	left   int     // writers that took their version for void though it had counted
 	states []*past // what the secret has been, each made from the one before
 }
 
@@ -112,14 +111,6 @@ func (s *stage) counted(write string) bool {
 // present reports whether a write made the present state. One that was superseded before its writer could
 // look may be taken for void by that writer; the engine finds its write id in the successor.
 func (s *stage) present(write string) bool { return s.states[len(s.states)-1].write == write }
-
-// misjudged counts the writers that took their superseded version for void: they left the ones before it
-// for a sweep.
-func (s *stage) misjudged(counted bool) {
-	if counted {
-		s.left++
-	}
-}
 
 // index returns which of the states was read, or -1. A reader that meets a delete half-way may take a void
 // version below the tombstone for the last one; whoever builds on that is refused.
@@ -344,7 +335,6 @@ func (p *process) put() {
 		p.saw(rec, r, p.index(rec, revision(r)))
 	case errors.Is(err, engine.ErrConflict):
 		p.after = base
-		p.misjudged(counted)
 		if p.present(rec.WriteID) {
 			p.failf("%s: Put of %s on %s: got %v, though it was the successor", p.name, rec.WriteID, base, err)
 		}
@@ -364,7 +354,6 @@ func (p *process) putLate() {
 	case err == nil && counted:
 		p.saw(rec, r, p.index(rec, revision(r)))
 	case errors.Is(err, engine.ErrConflict) && !p.present(rec.WriteID):
-		p.misjudged(counted)
 	case err == nil || errors.Is(err, engine.ErrConflict):
 		p.failf("%s: Put of %s on %s: got %v, counted: %v", p.name, rec.WriteID, base, err, counted)
 	case !errors.Is(err, engine.ErrConflict):
@@ -447,9 +436,9 @@ func (s *stage) quiet() {
 	}
 }
 
-// finish is what comes when the others have ended: a new process finds the present state, and what it
-// leaves behind is what may stay.
-func (s *stage) finish(keep int, died bool) {
+// finish is what comes when the others have ended: a new process finds the present state, and a few writes later
+// nothing is left of what the others should have destroyed.
+func (s *stage) finish(keep int) {
 	now := s.states[len(s.states)-1]
 	p := s.process("last", keep)
 	s.faults = faults{}
@@ -462,11 +451,11 @@ func (s *stage) finish(keep int, died bool) {
 			p.delete()
 			p.get()
 		}
-		for range 2 + keep {
+		for range lookAfter + 4 + keep {
 			p.writeAll()
 		}
-		if active := p.active(); !died && (active < 1+keep || active > 1+keep*(1+s.left)+s.left) {
-			p.failf("%d versions are active after the last writes, want %d, and %d may be left", active, 1+keep, s.left)
+		if active := p.active(); active != 1+keep {
+			p.failf("%d versions are active after the last writes, want %d", active, 1+keep)
 		}
 		p.delete()
 		for _, v := range p.readable() {
@@ -514,7 +503,7 @@ func interleave(t *testing.T, seeds int, f faults, keep int, opts ...gcpsmtest.O
 		if f == (faults{}) {
 			s.quiet()
 		}
-		s.finish(keep, f != (faults{}))
+		s.finish(keep)
 		s.close()
 		if t.Failed() {
 			return

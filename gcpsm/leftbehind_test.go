@@ -90,7 +90,7 @@ func TestVersionsLeftBehind_areGoneAFewWritesLater(t *testing.T) {
 	}
 }
 
-// A write makes up for so many versions at a time.
+// A write destroys four of them at a time.
 func TestVersionsLeftBehind_holdUpNoWriteForLong(t *testing.T) {
 	b := newBackend(t)
 	ctx := context.Background()

@@ -28,8 +28,13 @@
 //
 // Versions that are not destroyed are billed, so a save destroys the one before, and a delete all of
 // them: what stays of a deleted token is an empty secret, which costs nothing and keeps the numbers from
-// starting anew. A process that dies between a write and that leaves a version; one write in 64 to a
-// secret looks for such.
+// starting anew.
+//
+// If a destroy fails, or the process dies before it, the save has succeeded, and the version that it superseded is
+// left: its credentials can be read, and it is billed. Later saves of the same token destroy it. If the process saves
+// the token again, that save does; if other processes do, the eighth save at the latest, which costs one
+// ListSecretVersions more. Each save destroys up to four versions that were left. If the token is not saved again, they
+// stay until it is deleted. A delete that cannot destroy all versions returns an error, and the next one goes on.
 //
 // Where an administrator has set a secret's version_destroy_ttl, a version is disabled first, and destroyed
 // after that time. Until then the credential is billed, and who may enable versions can recover it, of a
