@@ -33,7 +33,7 @@ type Driver interface {
 	//
 	// tidy is how many superseded versions Put may remove afterwards, oldest first, where the service
 	// charges for each of them; TidyAll is no limit. That they could not be removed is no error: later calls
-	// with a tidy above zero or TidyAll remove them too.
+	// with a tidy other than zero remove them too.
 	Put(ctx context.Context, name string, base Rev, rec Record, tidy int) (Rev, error)
 
 	// Delete destroys the record of revision base and all that came before it, so that no write based
