@@ -13,14 +13,15 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/integration/internal/fixture"
 	"github.com/oauthstore/oauthstore/vault"
 )
 
-var ctx = context.Background()
-
-func alice() *oauthstore.OAuthToken {
-	return &oauthstore.OAuthToken{ID: "alice", UserName: "alice", ClientID: "app", RefreshToken: "refresh-1", AccessToken: "access-1"}
-}
+var (
+	ctx          = context.Background()
+	alice        = fixture.Alice
+	randomPrefix = fixture.RandomPrefix
+)
 
 func TestVault_theFieldsAreTheSecretsKeys(t *testing.T) {
 	client := newClient(t)

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"os"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/integration/internal/fixture"
 	"github.com/oauthstore/oauthstore/integration/realvault"
 	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/internal/vaultbehaviour"
@@ -41,8 +41,6 @@ func mount(t *testing.T, client *api.Client) string {
 	t.Cleanup(func() { require.NoError(t, client.Sys().Unmount(path)) })
 	return path
 }
-
-func randomPrefix() string { return "oauthstore-test-" + strings.ToLower(rand.Text()[:12]) }
 
 func newVaultStore(t *testing.T, client *api.Client, opts ...vault.Option) *vault.Store {
 	t.Helper()
@@ -80,7 +78,7 @@ func TestVault_manyWriters(t *testing.T) {
 	path := mount(t, client)
 	enginetest.RunWriters(t,
 		func(t *testing.T) enginetest.Store { return newVaultStore(t, client, vault.WithMount(path)) },
-		func(t *testing.T) enginetest.Audit { return auditVault(t, client, path) })
+		func(t *testing.T) enginetest.Audit { return auditVault(t, client, path) }, 0)
 }
 
 // auditVault looks at a mount as "vault kv" would.
@@ -97,5 +95,5 @@ func auditVault(t *testing.T, client *api.Client, path string) enginetest.Audit 
 			require.NoError(t, err)
 		}
 	}
-	return auditDocuments(t, documents)
+	return fixture.AuditDocuments(t, documents)
 }

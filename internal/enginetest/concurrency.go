@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -19,13 +20,14 @@ const (
 
 // RunConcurrent is [RunWriters] on a test server.
 func RunConcurrent(t *testing.T, b Backend) {
-	RunWriters(t, b.NewStore, func(t *testing.T) Audit { return audit(t, b) })
+	RunWriters(t, b.NewStore, func(t *testing.T) Audit { return audit(t, b) }, 0)
 }
 
 // RunWriters lets many writers, in several stores, save the tokens of many users while others read
 // and delete, and looks whether an update was lost or a token was seen half-written. newStore returns a store
-// that shares nothing with others but the service, which must be empty; look looks at the service itself.
-func RunWriters(t *testing.T, newStore func(t *testing.T) Store, look func(t *testing.T) Audit) {
+// that shares nothing with others but the service, which must be empty; look looks at the service itself. A new store
+// must read all updates within lag of the last.
+func RunWriters(t *testing.T, newStore func(t *testing.T) Store, look func(t *testing.T) Audit, lag time.Duration) {
 	ctx := context.Background()
 	all := make([]Store, stores)
 	for i := range all {
@@ -61,7 +63,16 @@ func RunWriters(t *testing.T, newStore func(t *testing.T) Store, look func(t *te
 	wg.Wait()
 	close(stop)
 	others.Wait()
-	checkContributions(t, newStore(t))
+	for last, s := time.Now(), newStore(t); ; time.Sleep(time.Second) {
+		lost := missing(t, s)
+		if len(lost) > 0 && time.Since(last) < lag {
+			continue
+		}
+		for _, what := range lost {
+			t.Error(what)
+		}
+		break
+	}
 	if a := look(t); !slices.Equal(a.Stored, a.Listed) || len(a.Stored) != users {
 		t.Errorf("%d secrets, %d index entries, want %d of both and the same\nsecrets: %v\nindex: %v",
 			len(a.Stored), len(a.Listed), users, a.Stored, a.Listed)
@@ -86,7 +97,8 @@ func contribution(store, user int) *oauthstore.OAuthToken {
 	return t
 }
 
-func checkContributions(t *testing.T, s Store) {
+// missing returns what a store does not show of the contributions.
+func missing(t *testing.T, s Store) (lost []string) {
 	t.Helper()
 	var tokens []*oauthstore.OAuthToken
 	if err := again(func() (err error) { tokens, err = s.GetTokens(context.Background()); return err }); err != nil {
@@ -95,22 +107,23 @@ func checkContributions(t *testing.T, s Store) {
 	byUser := make(map[string]*oauthstore.OAuthToken)
 	for _, token := range tokens {
 		if byUser[token.UserName] != nil {
-			t.Errorf("%s has two records", token.UserName)
+			lost = append(lost, fmt.Sprintf("%s has two records", token.UserName))
 		}
 		byUser[token.UserName] = token
 	}
 	for u := range users {
 		got := byUser[fmt.Sprint("user", u)]
 		if got == nil {
-			t.Errorf("user%d has no record", u)
+			lost = append(lost, fmt.Sprintf("user%d has no record", u))
 			continue
 		}
 		for store := range stores {
 			if merged, changed := (&oauthstore.Record{Token: *got}).Merge(contribution(store, u)); changed {
-				t.Errorf("user%d: the update of store %d is lost: got %+v, want %+v", u, store, got, merged)
+				lost = append(lost, fmt.Sprintf("user%d: the update of store %d is lost: got %+v, want %+v", u, store, got, merged))
 			}
 		}
 	}
+	return lost
 }
 
 // read lists and finds until stop.

@@ -1,4 +1,4 @@
-package integration
+package cloud
 
 import (
 	"cmp"
@@ -17,6 +17,7 @@ import (
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/awssm"
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
+	"github.com/oauthstore/oauthstore/integration/internal/fixture"
 	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/storetest"
 )
@@ -107,14 +108,14 @@ func awsNames(t *testing.T, client *sm.Client, prefix string) []string {
 
 func TestAWS_keepsTheContract(t *testing.T) {
 	client := newAWSClient(t)
-	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore { return newAWSStore(t, client, randomPrefix()) })
+	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore { return newAWSStore(t, client, fixture.RandomPrefix()) })
 }
 
 func TestAWS_manyWriters(t *testing.T) {
-	client, prefix := newAWSClient(t), randomPrefix()
+	client, prefix := newAWSClient(t), fixture.RandomPrefix()
 	enginetest.RunWriters(t,
 		func(t *testing.T) enginetest.Store { return newAWSStore(t, client, prefix) },
-		func(t *testing.T) enginetest.Audit { return auditAWS(t, client, prefix) })
+		func(t *testing.T) enginetest.Audit { return auditAWS(t, client, prefix) }, converges)
 }
 
 // auditAWS reads the secrets of a store by the service's own list, once that shows all of them.
@@ -129,7 +130,7 @@ func auditAWS(t *testing.T, client *sm.Client, prefix string) (a enginetest.Audi
 			}
 			documents[strings.TrimPrefix(name, prefix+"/")] = []byte(aws.ToString(out.SecretString))
 		}
-		a = auditDocuments(t, documents)
+		a = fixture.AuditDocuments(t, documents)
 		return len(a.Stored) >= len(a.Listed)
 	}, 6*time.Minute, 5*time.Second, "ListSecrets does not show what is in the index")
 	return a
@@ -142,8 +143,8 @@ func TestAWS_aDeletedTokenIsGoneAndComesBackAsANewOne(t *testing.T) {
 		"with a recovery window": {awssm.WithRecoveryWindow(7)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newAWSStore(t, client, randomPrefix(), opts...)
-			require.NoError(t, s.SaveToken(ctx, alice()))
+			s := newAWSStore(t, client, fixture.RandomPrefix(), opts...)
+			require.NoError(t, s.SaveToken(ctx, fixture.Alice()))
 			require.NoError(t, s.DeleteToken(ctx, "alice"))
 			_, err := s.FindTokenByID(ctx, "alice")
 			require.ErrorIs(t, err, oauthstore.ErrTokenNotFound)
@@ -156,9 +157,9 @@ func TestAWS_aDeletedTokenIsGoneAndComesBackAsANewOne(t *testing.T) {
 }
 
 func TestAWS_newSecretsHaveTagsAndADescription(t *testing.T) {
-	client, prefix := newAWSClient(t), randomPrefix()
+	client, prefix := newAWSClient(t), fixture.RandomPrefix()
 	s := newAWSStore(t, client, prefix, awssm.WithTags(map[string]string{"team": "crm"}), awssm.WithDescription("OAuth tokens"))
-	require.NoError(t, s.SaveToken(ctx, alice()))
+	require.NoError(t, s.SaveToken(ctx, fixture.Alice()))
 	for _, name := range []string{"index", "token_alice"} {
 		out, err := client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: aws.String(prefix + "/" + name)})
 		require.NoError(t, err)
@@ -168,22 +169,22 @@ func TestAWS_newSecretsHaveTagsAndADescription(t *testing.T) {
 }
 
 func TestAWS_newSecretsAreUnderTheKey(t *testing.T) {
-	client, prefix := newAWSClient(t), randomPrefix()
+	client, prefix := newAWSClient(t), fixture.RandomPrefix()
 	const key = "alias/aws/secretsmanager" // which every account has
 	s := newAWSStore(t, client, prefix, awssm.WithKMSKey(key))
-	require.NoError(t, s.SaveToken(ctx, alice()))
+	require.NoError(t, s.SaveToken(ctx, fixture.Alice()))
 	out, err := client.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: aws.String(prefix + "/token_alice")})
 	require.NoError(t, err)
 	require.Contains(t, []string{key, ""}, aws.ToString(out.KmsKeyId), "the service leaves out the account's own key")
 }
 
 func TestAWS_newSecretsHaveCopiesInOtherRegionsAndLoseThemWithTheToken(t *testing.T) {
-	client, prefix, region := newAWSClient(t), randomPrefix(), "eu-west-1"
+	client, prefix, region := newAWSClient(t), fixture.RandomPrefix(), "eu-west-1"
 	if client.Options().Region == region {
 		region = "eu-central-1"
 	}
 	s := newAWSStore(t, client, prefix, awssm.WithReplicaRegions(region))
-	require.NoError(t, s.SaveToken(ctx, alice()))
+	require.NoError(t, s.SaveToken(ctx, fixture.Alice()))
 	name := &sm.DescribeSecretInput{SecretId: aws.String(prefix + "/token_alice")}
 	out, err := client.DescribeSecret(ctx, name)
 	require.NoError(t, err)
@@ -197,7 +198,7 @@ func TestAWS_newSecretsHaveCopiesInOtherRegionsAndLoseThemWithTheToken(t *testin
 // Without it a server is no Secrets Manager for this library: two writers that read one version would both
 // succeed, and one would lose its token.
 func TestAWS_refusesOtherContentUnderAVersionThatExists(t *testing.T) {
-	client, name := newAWSClient(t), randomPrefix()+"/probe"
+	client, name := newAWSClient(t), fixture.RandomPrefix()+"/probe"
 	_, err := client.CreateSecret(ctx, &sm.CreateSecretInput{Name: &name, SecretString: aws.String("first")})
 	require.NoError(t, err)
 	t.Cleanup(func() { sweepAWS(t, client, strings.TrimSuffix(name, "/probe")) })

@@ -1,4 +1,4 @@
-package integration
+package cloud
 
 import (
 	"encoding/json"
@@ -17,6 +17,7 @@ import (
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
 	"github.com/oauthstore/oauthstore/gcpsm"
 	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
+	"github.com/oauthstore/oauthstore/integration/internal/fixture"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -31,7 +32,7 @@ type cloud struct {
 }
 
 // requirePolicy holds a policy against what its user does: nothing is missing and nothing to spare.
-func requirePolicy(t *testing.T, c cloud, user string, allowed []string, may [][]step, mayNot [][]step) {
+func requirePolicy(t *testing.T, c cloud, user string, allowed []string, may [][]fixture.Step, mayNot [][]fixture.Step) {
 	t.Helper()
 	owner := c.newStore()
 	c.control.ResetRequests()
@@ -40,7 +41,7 @@ func requirePolicy(t *testing.T, c cloud, user string, allowed []string, may [][
 			c.control.Inject(testserver.Fault{Op: op, Kind: testserver.Deny, Times: -1})
 		}
 	}
-	requirePermitted(t, c.newStore(), may...)
+	fixture.RequirePermitted(t, c.newStore(), may...)
 	var used []string
 	for op := range c.control.Counts() {
 		used = append(used, c.permissions[op])
@@ -48,17 +49,17 @@ func requirePolicy(t *testing.T, c cloud, user string, allowed []string, may [][
 	slices.Sort(used)
 	slices.Sort(allowed)
 	require.Equal(t, allowed, used, "the policy of the %s, and what it needs", user)
-	requireDenied(t, c.newStore(), owner, mayNot...)
+	fixture.RequireDenied(t, c.newStore(), owner, mayNot...)
 }
 
 var (
-	findsNothing = step{"find a token whose secret waits for deletion", func(s oauthstore.TokenStore) error {
+	findsNothing = fixture.Step{Name: "find a token whose secret waits for deletion", Do: func(s oauthstore.TokenStore) error {
 		if _, err := s.FindTokenByID(ctx, "eve"); !errors.Is(err, oauthstore.ErrTokenNotFound) {
 			return err
 		}
 		return nil
 	}}
-	savesAgain = step{"save a token whose secret waits for deletion", func(s oauthstore.TokenStore) error {
+	savesAgain = fixture.Step{Name: "save a token whose secret waits for deletion", Do: func(s oauthstore.TokenStore) error {
 		return s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "eve", RefreshToken: "refresh of eve"})
 	}}
 )
@@ -72,12 +73,12 @@ func TestAWSPolicies_allowWhatTheyAreForAndNothingElse(t *testing.T) {
 	} {
 		permissions[op] = "secretsmanager:" + op
 	}
-	may := map[string][][]step{
-		reader: {finds, {findsNothing}},
-		writer: {finds, {findsNothing}, saves, {savesAgain}},
-		admin:  {finds, {findsNothing}, saves, {savesAgain}, repairs, deletes},
+	may := map[string][][]fixture.Step{
+		fixture.Reader: {fixture.Finds, {findsNothing}},
+		fixture.Writer: {fixture.Finds, {findsNothing}, fixture.Saves, {savesAgain}},
+		fixture.Admin:  {fixture.Finds, {findsNothing}, fixture.Saves, {savesAgain}, fixture.Repairs, fixture.Deletes},
 	}
-	mayNot := map[string][][]step{reader: {saves, repairs, deletes}, writer: {repairs, deletes}}
+	mayNot := map[string][][]fixture.Step{fixture.Reader: {fixture.Saves, fixture.Repairs, fixture.Deletes}, fixture.Writer: {fixture.Repairs, fixture.Deletes}}
 	for user := range may {
 		t.Run(user, func(t *testing.T) {
 			srv := awssmtest.NewServer(awssmtest.WithDeletionDelay(0))
@@ -88,14 +89,14 @@ func TestAWSPolicies_allowWhatTheyAreForAndNothingElse(t *testing.T) {
 				require.NoError(t, err)
 				return s
 			}
-			seed(t, newStore())
+			fixture.Seed(t, newStore())
 			scheduleDeletion(t, newStore(), client())
 			requirePolicy(t, cloud{srv.Control, newStore, permissions}, user, awsActions(t, user), may[user], mayNot[user])
 		})
 	}
 }
 
-// scheduleDeletion deletes eve's secret as the console does, with a recovery window.
+// scheduleDeletion fixture.Deletes eve's secret as the console does, with a recovery window.
 func scheduleDeletion(t *testing.T, s oauthstore.TokenStore, console *sm.Client) {
 	t.Helper()
 	require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "eve", AccessToken: "access of eve"}))
@@ -107,14 +108,14 @@ func scheduleDeletion(t *testing.T, s oauthstore.TokenStore, console *sm.Client)
 func awsActions(t *testing.T, user string) (actions []string) {
 	t.Helper()
 	var policy struct{ Statement []struct{ Action []string } }
-	require.NoError(t, json.Unmarshal([]byte(readPolicy(t, "aws", user+".json")), &policy))
+	require.NoError(t, json.Unmarshal([]byte(fixture.ReadPolicy(t, "../..", "aws", user+".json")), &policy))
 	for _, s := range policy.Statement {
 		actions = append(actions, s.Action...)
 	}
 	return actions
 }
 
-// Who may destroy superseded versions may destroy all: on Google a writer can also delete.
+// Who may destroy superseded versions may destroy all: on Google a fixture.Writer can also delete.
 func TestGooglePolicies_allowWhatTheyAreForAndNothingElse(t *testing.T) {
 	permissions := map[string]string{
 		"CreateSecret":         "secretmanager.secrets.create",
@@ -130,8 +131,8 @@ func TestGooglePolicies_allowWhatTheyAreForAndNothingElse(t *testing.T) {
 		"DisableSecretVersion": "secretmanager.versions.disable",
 		"DestroySecretVersion": "secretmanager.versions.destroy",
 	}
-	mayNot := map[string][][]step{reader: {saves, repairs, deletes}, writer: {repairs}}
-	for user, may := range duties {
+	mayNot := map[string][][]fixture.Step{fixture.Reader: {fixture.Saves, fixture.Repairs, fixture.Deletes}, fixture.Writer: {fixture.Repairs}}
+	for user, may := range fixture.Duties {
 		t.Run(user, func(t *testing.T) {
 			srv := gcpsmtest.NewServer()
 			defer srv.Close()
@@ -142,7 +143,7 @@ func TestGooglePolicies_allowWhatTheyAreForAndNothingElse(t *testing.T) {
 				require.NoError(t, err)
 				return s
 			}
-			seed(t, newStore())
+			fixture.Seed(t, newStore())
 			// What an insert of erin leaves that died before it added the version.
 			_, err = client.CreateSecret(ctx, &pb.CreateSecretRequest{
 				Parent: "projects/test-project", SecretId: "oauthstore__token_erin",
@@ -152,7 +153,7 @@ func TestGooglePolicies_allowWhatTheyAreForAndNothingElse(t *testing.T) {
 			var role struct {
 				IncludedPermissions []string `yaml:"includedPermissions"`
 			}
-			require.NoError(t, yaml.Unmarshal([]byte(readPolicy(t, "google", user+".yaml")), &role))
+			require.NoError(t, yaml.Unmarshal([]byte(fixture.ReadPolicy(t, "../..", "google", user+".yaml")), &role))
 			requirePolicy(t, cloud{srv.Control, newStore, permissions}, user, role.IncludedPermissions, may, mayNot[user])
 		})
 	}
