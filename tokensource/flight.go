@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
 // A flight is work that several callers wait for. Its result is there once done is closed.
@@ -20,6 +21,15 @@ func (f *flight) land(token *oauthstore.OAuthToken, err error) {
 	close(f.done)
 }
 
+// fail ends the wait with err if work has not ended it.
+func (f *flight) fail(err error) {
+	select {
+	case <-f.done:
+	default:
+		f.land(nil, err)
+	}
+}
+
 // begin runs work in the background, with the values of ctx but not its end, until Shutdown gives up.
 func (t *Tokens) begin(ctx context.Context, work func(context.Context, *flight)) *flight {
 	t.mu.Lock()
@@ -32,7 +42,8 @@ func (t *Tokens) begin(ctx context.Context, work func(context.Context, *flight))
 	return t.launch(ctx, work)
 }
 
-// launch is begin for work that other work has begun. The caller has locked t.mu.
+// launch is begin for work that other work has begun. The caller has locked t.mu. If work panics, that is the error of
+// those who wait.
 func (t *Tokens) launch(ctx context.Context, work func(context.Context, *flight)) *flight {
 	f := &flight{done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -40,12 +51,14 @@ func (t *Tokens) launch(ctx context.Context, work func(context.Context, *flight)
 	if t.running++; t.running == 1 {
 		t.idle = make(chan struct{})
 	}
-	go func() {
+	go panics.Run(func() { work(ctx, f) }, func(p *panics.Error) {
 		defer t.landed()
-		defer cancel()
-		defer stop()
-		work(ctx, f)
-	}()
+		stop()
+		cancel()
+		if p != nil {
+			f.fail(p)
+		}
+	})
 	return f
 }
 
@@ -56,6 +69,19 @@ func (t *Tokens) landed() {
 	if t.running--; t.running == 0 {
 		close(t.idle)
 	}
+}
+
+// fly is run, and then others no longer wait for r, however run has ended.
+func (r *refresh) fly(ctx context.Context) (*oauthstore.OAuthToken, error) {
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.flights, r.id)
+		if r.answer != nil {
+			r.unsaved[r.id] = r.answer
+		}
+	}()
+	return r.run(ctx)
 }
 
 // refresh returns a good token in the place of the stale one, which is, or soon will not be, good. All callers of this
@@ -74,13 +100,7 @@ func (t *Tokens) refresh(ctx context.Context, old stale) (*oauthstore.OAuthToken
 	if f == nil {
 		f = t.launch(ctx, func(ctx context.Context, f *flight) {
 			r := &refresh{Tokens: t, stale: old, id: id, begun: time.Now()}
-			token, err := r.run(ctx)
-			t.mu.Lock()
-			delete(t.flights, id)
-			if r.answer != nil {
-				t.unsaved[id] = r.answer
-			}
-			t.mu.Unlock()
+			token, err := r.fly(ctx)
 			if err == nil {
 				t.forget(id)
 			}

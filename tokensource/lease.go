@@ -3,10 +3,12 @@ package tokensource
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
 // A watch sees a lease that another process has, and for how long it has not changed, by our own clock.
@@ -72,7 +74,10 @@ func (t *Tokens) keepLease(ctx context.Context, leaser oauthstore.TokenLeaser, l
 
 func (h *holding) renew(ctx context.Context) error {
 	begin := time.Now()
-	err := h.leaser.RenewLease(ctx, &h.lease)
+	err := panics.Try(func() error { return h.leaser.RenewLease(ctx, &h.lease) })
+	if errors.As(err, new(*panics.Error)) {
+		err = fmt.Errorf("%w: %w", oauthstore.ErrLeaseLost, err) // so that the refresh says so
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -89,8 +94,11 @@ func (h *holding) renew(ctx context.Context) error {
 func (h *holding) sure() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.lost != nil {
+		return h.lost
+	}
 	now := time.Now()
-	if h.lost != nil || now.Sub(h.renewed) > h.lease.For*2/3 || now.Round(0).Sub(h.renewed.Round(0)) > h.lease.For*2/3 {
+	if now.Sub(h.renewed) > h.lease.For*2/3 || now.Round(0).Sub(h.renewed.Round(0)) > h.lease.For*2/3 {
 		return oauthstore.ErrLeaseLost
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
 // save stores the provider's answer, next, and returns what is stored. Where the store does not take it after some
@@ -72,12 +73,15 @@ func (r *refresh) keepSaving(ctx context.Context) {
 		if last {
 			trying, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastTry)
 		}
-		_, err := a.save(trying)
+		err := panics.Try(func() error { _, err := a.save(trying); return err })
 		cancel()
 		if over, _ := r.settle(ctx, a.token, err); over {
 			return
 		}
-		r.observe(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: saveTries + failures, Err: err})
+		_ = panics.Try(func() error { // a panic of the observer does not lose the token
+			r.observe(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: saveTries + failures, Err: err})
+			return nil
+		})
 	}
 }
 

@@ -128,8 +128,12 @@ func (s *Store) lockRecord(ctx context.Context, id string) (f *found, unlock fun
 	if unlock, _, err = s.locks.lock(ctx, name); err != nil {
 		return nil, nil, err
 	}
+	defer func() {
+		if f == nil { // the codec may have panicked
+			unlock()
+		}
+	}()
 	if f, err = s.look(ctx, id); err != nil {
-		unlock()
 		return nil, nil, err
 	}
 	return f, unlock, nil

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
 // How long a step of a call may take where the caller's context does not end sooner. More than MaxTimeout would
@@ -247,8 +249,8 @@ func (s *Store) getAll(ctx context.Context, names []string, yield func(string, R
 			st, err = s.read(ctx, name)
 		}
 		mu.Lock()
+		defer mu.Unlock()
 		yield(name, st.rec, st.rev, err)
-		mu.Unlock()
 		return nil
 	})
 }
@@ -298,11 +300,12 @@ func isCorrupt(err error) bool {
 }
 
 // inParallel calls do for each item, at most n at a time, until one fails or ctx ends. It returns
-// when all calls have.
+// when all calls have. If one has panicked, inParallel panics.
 func inParallel[T any](ctx context.Context, n int, items []T, do func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
+	var panicked atomic.Pointer[panics.Error]
 	places := make(chan struct{}, n)
 	for _, item := range items {
 		places <- struct{}{}
@@ -310,15 +313,21 @@ func inParallel[T any](ctx context.Context, n int, items []T, do func(context.Co
 			break
 		}
 		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			defer func() { <-places }()
+		go panics.Run(func() {
 			if err := do(ctx, item); err != nil {
 				cancel(err)
 			}
-		}()
+		}, func(p *panics.Error) {
+			defer wg.Done()
+			if p != nil {
+				panicked.CompareAndSwap(nil, p)
+				cancel(p)
+			}
+			<-places
+		})
 	}
 	wg.Wait()
+	panicked.Load().Repeat()
 	return context.Cause(ctx)
 }
 

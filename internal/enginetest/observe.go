@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/oauthstore/oauthstore"
@@ -54,6 +55,7 @@ func RunObserver(t *testing.T, name, write string, newBackend func(t *testing.T)
 	t.Run("all requests", func(t *testing.T) { observeRequests(t, name, newBackend) })
 	t.Run("requests that fail", func(t *testing.T) { observeFailures(t, write, newBackend(t)) })
 	t.Run("a conflict", func(t *testing.T) { observeConflict(t, newBackend(t)) })
+	t.Run("a panic", func(t *testing.T) { observePanics(t, newBackend) })
 }
 
 func observeRequests(t *testing.T, name string, newBackend func(t *testing.T) Observed) {
@@ -145,5 +147,47 @@ func observeConflict(t *testing.T, b Observed) {
 	got, err := s.FindTokenByID(context.Background(), "alice")
 	if err != nil || got.Scope != "theirs" || !strings.HasSuffix(got.AccessToken, "mine") {
 		t.Errorf("FindTokenByID: got %v, %v, want what both have saved", got, err)
+	}
+}
+
+// observePanics lets the observer panic at each request in turn. The caller can recover from it, and the store goes on.
+func observePanics(t *testing.T, newBackend func(t *testing.T) Observed) {
+	panics := func(do func() error) (panicked bool) {
+		defer func() { panicked = recover() != nil }()
+		_ = do() // a store may have passed the panic to another caller, and done the work again
+		return false
+	}
+	for _, m := range methods() {
+		reached := 0
+		for at := int32(1); ; at++ {
+			var requests atomic.Int32
+			requests.Store(1 << 16)
+			b := newBackend(t)
+			s := b.Observe(t, func(context.Context, oauthstore.Event) {
+				if requests.Add(1) == at {
+					panic("the observer")
+				}
+			})
+			save(t, s, secretToken("alice", ""))
+			save(t, s, secretToken("bob", "bob"))
+			requests.Store(0)
+			if panics(func() error { return m.do(context.Background(), s) }) {
+				reached++
+			}
+			if requests.Load() < at {
+				break // it makes fewer requests
+			}
+			for user, id := range map[string]string{"alice": "", "bob": "bob", "dave": "dave"} {
+				if err := s.SaveToken(context.Background(), secretToken(user, id)); err != nil {
+					t.Errorf("%s, a panic at request %d: SaveToken of %s afterwards: %v", m.name, at, user, err)
+				}
+			}
+			if _, err := s.GetTokens(context.Background()); err != nil {
+				t.Errorf("%s, a panic at request %d: GetTokens afterwards: %v", m.name, at, err)
+			}
+		}
+		if reached == 0 {
+			t.Errorf("%s: no panic has reached the caller", m.name)
+		}
 	}
 }

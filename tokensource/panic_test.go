@@ -1,0 +1,153 @@
+//go:build go1.25
+
+package tokensource_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/tokensource"
+)
+
+// panickyStore panics in the method of that name, as often as times says.
+type panickyStore struct {
+	leasingStore
+	method string
+	times  atomic.Int32
+}
+
+func (s *panickyStore) call(method string) {
+	if method == s.method && s.times.Add(-1) >= 0 {
+		panic("hush: " + method)
+	}
+}
+
+func (s *panickyStore) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
+	s.call("FindToken")
+	return s.leasingStore.FindToken(ctx, token)
+}
+
+func (s *panickyStore) LeaseToken(ctx context.Context, r oauthstore.LeaseRequest) (*oauthstore.Lease, error) {
+	s.call("LeaseToken")
+	return s.leasingStore.LeaseToken(ctx, r)
+}
+
+func (s *panickyStore) RenewLease(ctx context.Context, l *oauthstore.Lease) error {
+	s.call("RenewLease")
+	return s.leasingStore.RenewLease(ctx, l)
+}
+
+func (s *panickyStore) SaveLeased(ctx context.Context, l *oauthstore.Lease, token *oauthstore.OAuthToken) error {
+	s.call("SaveLeased")
+	return s.leasingStore.SaveLeased(ctx, l, token)
+}
+
+// What a caller's code does in a goroutine of the source reaches those who wait, and the next refresh is not held up.
+func TestRefresh_aPanicInTheBackgroundIsAnError(t *testing.T) {
+	for _, method := range []string{"FindToken", "LeaseToken", "SaveLeased", "the client", "the observer"} {
+		t.Run(method, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.login("alice")
+				store := &panickyStore{leasingStore: w.store.(leasingStore), method: method}
+				store.times.Store(1)
+				w.network(func(*http.Request) error { store.call("the client"); return nil }, nil)
+				tokens := w.over(store, tokensource.WithObserver(func(ctx context.Context, e tokensource.Event) {
+					if e.Kind == tokensource.Refreshed {
+						store.call("the observer")
+					}
+					w.observe(ctx, e)
+				}))
+				s := tokens.User("alice")
+				time.Sleep(lifetime)
+				together(5, func(int) {
+					_, err := s.Token()
+					if err == nil || !strings.Contains(err.Error(), "panicked") || strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), "hush") {
+						t.Errorf("got error %v, want one that says that a call has panicked, and not with what", err)
+					}
+				})
+				time.Sleep(time.Minute) // the lease ends
+				if method == "SaveLeased" {
+					return // the provider's answer is lost with the panic
+				}
+				w.get(s)
+				if err := tokens.Shutdown(t.Context()); err != nil {
+					t.Errorf("Shutdown: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// The provider has given a token that the store has not taken: neither a store nor an observer that panics loses it.
+func TestRefresh_aPanicDoesNotLoseATokenThatIsStillToBeStored(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		old := w.login("alice")
+		var saves atomic.Int32
+		store := w.saving(func(next func() error) error {
+			switch n := saves.Add(1); {
+			case n <= 3:
+				return oauthstore.ErrUnavailable
+			case n == 4:
+				panic("the store")
+			case n == 5:
+				return oauthstore.ErrUnavailable
+			}
+			return next()
+		})
+		tokens := w.over(store, tokensource.WithObserver(func(_ context.Context, e tokensource.Event) {
+			if e.Kind == tokensource.SaveRetried && e.Attempt > 3 {
+				panic("the observer")
+			}
+		}))
+		time.Sleep(lifetime)
+		got, err := tokens.User("alice").Token()
+		if got == nil || !errors.As(err, new(*tokensource.NotSavedError)) {
+			t.Fatalf("got token %v and error %v, want the new token and a *NotSavedError", got != nil, err)
+		}
+		if err := tokens.Wait(t.Context()); err != nil {
+			t.Errorf("Wait: %v", err)
+		}
+		if stored := w.stored("alice"); stored.AccessToken != got.AccessToken || stored.RefreshToken == old.RefreshToken {
+			t.Error("the new token is not stored")
+		}
+		w.wantRefreshes(1)
+	})
+}
+
+func TestRefresh_aPanicWhileTheLeaseIsRenewedIsALostLease(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.login("alice")
+		store := &panickyStore{leasingStore: w.store.(leasingStore), method: "RenewLease"}
+		store.times.Store(1)
+		s := w.over(store, tokensource.WithLease(9*time.Second)).User("alice")
+		time.Sleep(lifetime)
+		asked := 0
+		w.network(func(r *http.Request) error {
+			if asked++; asked == 1 {
+				time.Sleep(4 * time.Second)
+				return errors.New("no answer")
+			}
+			return nil
+		}, nil)
+		w.get(s)
+		lost := 0
+		for _, e := range w.events {
+			if e.Kind == tokensource.LeaseLost {
+				lost++
+				if !errors.Is(e.Err, oauthstore.ErrLeaseLost) || !strings.Contains(e.Err.Error(), "panicked") {
+					t.Errorf("told of the lost lease: %v", e.Err)
+				}
+			}
+		}
+		if lost != 1 {
+			t.Errorf("told of %d lost leases, want one", lost)
+		}
+	})
+}
