@@ -25,8 +25,8 @@ type Record struct {
 	// that comes back by a queue or a file does not replace its successor.
 	Superseded []string
 
-	// Unknown holds the fields of the stored document that this version does not know. They are kept
-	// as they are.
+	// Unknown holds the fields of the stored document that this version does not know, and its format version if
+	// that is a later minor one. They are kept as they are.
 	Unknown map[string]json.RawMessage
 
 	// Incarnation tells the record from others that had its id before and were deleted: [NewRecord] makes

@@ -186,8 +186,13 @@ func CheckFormat(d Document) error {
 	}
 }
 
-// SetFormat marks d as a document of this package.
-func SetFormat(d Document) { d.Set(formatField, FormatVersion) }
+// SetFormat marks d as a document of this package. If d has a version that this package reads, it keeps that one: a newer
+// library has written d, and its fields are still there.
+func SetFormat(d Document) {
+	if CheckFormat(d) != nil {
+		d.Set(formatField, FormatVersion)
+	}
+}
 
 func corrupt(secret string, err error) error {
 	return &oauthstore.CorruptRecordError{Secret: secret, Reason: err.Error()}

@@ -378,3 +378,16 @@ func normal(raw json.RawMessage) string {
 	}
 	return string(text)
 }
+
+func TestSetFormat_keepsAVersionThatThisPackageReads(t *testing.T) {
+	for was, want := range map[string]string{``: `"1"`, `"1"`: `"1"`, `"1.9"`: `"1.9"`, `"2"`: `"1"`, `"x"`: `"1"`, `1.9`: `"1"`} {
+		d := codec.Document{}
+		if was != "" {
+			d["format"] = json.RawMessage(was)
+		}
+		codec.SetFormat(d)
+		if got := string(d["format"]); got != want {
+			t.Errorf("a document with the format %s: got %s, want %s", was, got, want)
+		}
+	}
+}

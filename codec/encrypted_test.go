@@ -256,6 +256,7 @@ func TestEncrypted_unknownFieldsOutliveASave(t *testing.T) {
 		want := oauthstore.Record{Token: oauthstore.OAuthToken{ID: "id", RefreshToken: "refresh", AccessToken: access}}
 		want.Unknown = map[string]json.RawMessage{
 			"Scope": json.RawMessage(`"` + mark + `"`), "team": json.RawMessage(`{"lead":"\ud800"}`), "n": json.RawMessage(`1.50e+400`),
+			"format": json.RawMessage(`"1.4"`),
 		}
 		wantRecord(t, got, want)
 		for name, raw := range want.Unknown {

@@ -13,7 +13,7 @@ import (
 // JSON is the codec for documents in clear. Every field is a string; the names are the columns of the
 // Zoho CRM SDKs' token persistence:
 //
-//	format                     "1"
+//	format                     "1", or the "1.x" that a newer library wrote
 //	id, user_name              who
 //	client_id, client_secret, redirect_url
 //	grant_token, refresh_token, access_token
@@ -118,7 +118,8 @@ func decode(d Document) (*oauthstore.Record, error) {
 		return nil, err
 	}
 	r := new(oauthstore.Record)
-	known := map[string]bool{formatField: true, expiryField: true, supersededField: true}
+	format, _ := d.Get(formatField)
+	known := map[string]bool{formatField: format == FormatVersion, expiryField: true, supersededField: true}
 	for _, c := range columns(&r.Token) {
 		value, err := d.Get(c.name)
 		if err != nil {

@@ -50,7 +50,7 @@ func goldenRecords() map[string]oauthstore.Record {
 		},
 		"minor-version": {
 			Token:   oauthstore.OAuthToken{ID: "minor-version", RefreshToken: "refresh-1"},
-			Unknown: map[string]json.RawMessage{"added_in_1_3": json.RawMessage(`"something"`)},
+			Unknown: map[string]json.RawMessage{"added_in_1_3": json.RawMessage(`"something"`), "format": json.RawMessage(`"1.3"`)},
 		},
 	}
 }

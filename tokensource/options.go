@@ -106,7 +106,8 @@ func WithHTTPClient(c *http.Client) Option { return func(o *options) { o.client 
 func WithExtra(members ...string) Option { return func(o *options) { o.extra = members } }
 
 // WithObserver sets what is told of all that happens; see [LogTo]. It is called by the goroutine that does the work,
-// by several at a time, and should be quick.
+// by several at a time, and should be quick. If it panics, the work goes on, and the next call of a source that is not
+// answered from memory panics.
 func WithObserver(observe func(context.Context, Event)) Option {
 	return func(o *options) { o.observe = observe }
 }

@@ -14,9 +14,11 @@ import (
 func (r *refresh) save(ctx context.Context, next *oauthstore.OAuthToken, save func(context.Context) (*oauthstore.OAuthToken, error), end func()) (*oauthstore.OAuthToken, error) {
 	r.waited = false // it is we who have refreshed it
 	var stored *oauthstore.OAuthToken
-	err := r.patiently(ctx, func(int) (err error) {
-		stored, err = save(ctx)
-		return err
+	err := r.patiently(ctx, func(int) error {
+		return panics.Try(func() (err error) { // a store that panics does not lose the token
+			stored, err = save(ctx)
+			return err
+		})
 	}, func(attempt int, err error) {
 		r.observe(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: attempt, Err: err})
 	})
@@ -78,10 +80,7 @@ func (r *refresh) keepSaving(ctx context.Context) {
 		if over, _ := r.settle(ctx, a.token, err); over {
 			return
 		}
-		_ = panics.Try(func() error { // a panic of the observer does not lose the token
-			r.observe(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: saveTries + failures, Err: err})
-			return nil
-		})
+		r.observe(ctx, Event{Kind: SaveRetried, ID: r.id, Attempt: saveTries + failures, Err: err})
 	}
 }
 

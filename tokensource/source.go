@@ -89,6 +89,7 @@ func (s *Source) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	defer s.tokens.repeatPanic()
 	h, f := s.join(ctx)
 	if f == nil || h.valid(now) && !s.tokens.foreground {
 		return h.copied(), nil

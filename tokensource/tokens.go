@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
 // Tokens gives out token sources over one store and one client of a provider. Make it with [New], one for all users.
@@ -26,6 +28,8 @@ type Tokens struct {
 	watches map[string]*watch  // by record id
 	closing bool
 	closed  chan struct{} // then
+
+	panicked atomic.Pointer[panics.Error] // of the observer, for the next caller
 
 	running   int             // goroutines in the background
 	idle      chan struct{}   // closed when there are none; nil where there were none yet
@@ -56,9 +60,24 @@ func New(store oauthstore.TokenStore, config *oauth2.Config, opts ...Option) (*T
 		flights: make(map[string]*flight), unsaved: make(map[string]*answer), failed: make(map[string]*failed),
 		watches: make(map[string]*watch), closed: make(chan struct{}),
 	}
+	t.observe = t.guarded(o.observe)
 	t.lifetimes, t.end = context.WithCancel(context.Background())
 	return t, nil
 }
+
+// guarded returns an observer that does what observe does, but for a panic: no refresh token is lost by one.
+func (t *Tokens) guarded(observe func(context.Context, Event)) func(context.Context, Event) {
+	return func(ctx context.Context, e Event) {
+		panics.Run(func() { observe(ctx, e) }, func(p *panics.Error) {
+			if p != nil {
+				t.panicked.CompareAndSwap(nil, p)
+			}
+		})
+	}
+}
+
+// repeatPanic panics as the observer has, if it has since the last time.
+func (t *Tokens) repeatPanic() { t.panicked.Swap(nil).Repeat() }
 
 // User returns the source of the tokens of a user: of the record that a find by this user name and the config's client
 // id returns.
@@ -87,6 +106,7 @@ func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oa
 	if code == "" {
 		return nil, &oauthstore.InvalidTokenError{Field: "code", Reason: "is empty"}
 	}
+	defer t.repeatPanic()
 	begin := time.Now()
 	got, err := t.provider.exchange(ctx, code, always, opts...)
 	t.observe(ctx, Event{Kind: Asked, Attempt: 1, Duration: time.Since(begin), Err: err})

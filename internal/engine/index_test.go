@@ -749,12 +749,11 @@ func TestIndex_unknownFieldsStay(t *testing.T) {
 		save(t, m.store(), under("x", "alice"))
 		e := m.entriesOf(t, "x")[0]
 		list := `[{"id":"x","u":"alice","n":"` + e.Nonce + `","t":"` + e.At + `","later":["1"]}]`
-		d := codec.Document{entriesField: json.RawMessage(list), "later": json.RawMessage(`"2"`)}
-		codec.SetFormat(d)
+		d := codec.Document{entriesField: json.RawMessage(list), "later": json.RawMessage(`"2"`), "format": json.RawMessage(`"1.9"`)}
 		m.overwrite(t, indexName, d)
 		save(t, m.store(), under("y", "bob"))
 		got := string(m.bytes(indexName))
-		for _, want := range []string{`"later":["1"]`, `"later":"2"`} {
+		for _, want := range []string{`"later":["1"]`, `"later":"2"`, `"format":"1.9"`} {
 			if !strings.Contains(got, want) {
 				t.Errorf("the index has lost %s: %s", want, got)
 			}
