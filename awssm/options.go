@@ -17,10 +17,11 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// An Option changes how a [Store] keeps its tokens.
+// An Option changes how a [Store] keeps its tokens. A nil Option is ignored.
 type Option func(*config)
 
 type config struct {
@@ -184,7 +185,7 @@ func (c *config) check() error {
 		return bad("WithPrefix", "%q: want letters, digits and _+=.@-, and slashes only between them: the store adds the last slash", c.prefix)
 	case len(c.prefix) > maxPrefix:
 		return bad("WithPrefix", "%d characters, want at most %d", len(c.prefix), maxPrefix)
-	case c.codec == nil:
+	case args.IsNil(c.codec):
 		return bad("WithCodec", "the codec is nil")
 	case utf8.RuneCountInString(c.kmsKeyID) > maxKMSKey:
 		return bad("WithKMSKey", "%d characters, want at most %d", utf8.RuneCountInString(c.kmsKeyID), maxKMSKey)
@@ -242,11 +243,10 @@ func (c *config) checkRegions() error {
 
 // checkClient checks the client, and what can be told of the options with it.
 func (c *config) checkClient(client Client) error {
-	official, ok := client.(*sm.Client)
-	if client == nil || ok && official == nil {
+	if args.IsNil(client) {
 		return errors.New("awssm: the client is nil")
 	}
-	if ok && slices.Contains(c.replicas, official.Options().Region) {
+	if official, ok := client.(*sm.Client); ok && slices.Contains(c.replicas, official.Options().Region) {
 		return bad("WithReplicaRegions", "%q is the region of the secrets themselves", official.Options().Region)
 	}
 	return nil

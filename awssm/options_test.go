@@ -13,6 +13,7 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
+	"github.com/oauthstore/oauthstore/codec"
 )
 
 func TestNew_refusesWhatTheServiceWouldRefuseAndNamesTheOption(t *testing.T) {
@@ -59,8 +60,16 @@ func TestNew_refusesWhatTheServiceWouldRefuseAndNamesTheOption(t *testing.T) {
 	}
 }
 
+func TestNew_ignoresNilOptionsAndRefusesACodecThatIsNil(t *testing.T) {
+	client := newBackend(t).client()
+	_, err := New(client, nil, WithPrefix("p"), nil)
+	require.NoError(t, err)
+	_, err = New(client, WithCodec((*codec.Encrypted)(nil)))
+	require.EqualError(t, err, "awssm: WithCodec: the codec is nil")
+}
+
 func TestNew_refusesAClientThatIsNil(t *testing.T) {
-	for _, client := range []Client{nil, (*sm.Client)(nil)} {
+	for _, client := range []Client{nil, (*sm.Client)(nil), (*observed)(nil)} {
 		_, err := New(client)
 		require.EqualError(t, err, "awssm: the client is nil")
 	}

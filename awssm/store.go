@@ -63,6 +63,7 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
@@ -85,9 +86,7 @@ var (
 // I/O; its error names the option.
 func New(client Client, opts ...Option) (*Store, error) {
 	c := config{prefix: "oauthstore", codec: codec.JSON{}, timeout: engine.DefaultTimeout, quota: maxVersions}
-	for _, o := range opts {
-		o(&c)
-	}
+	args.Apply(&c, opts)
 	if err := cmp.Or(c.check(), c.checkClient(client)); err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ import (
 	"time"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/args"
 )
 
 // A Store is an [oauthstore.TokenStore] that remembers what the one it wraps has answered. Make it with [New], one
@@ -73,13 +74,11 @@ var (
 
 // New returns a cache in front of store. It asks store nothing and starts nothing.
 func New(store oauthstore.TokenStore, options ...Option) (*Store, error) {
-	if store == nil {
+	if args.IsNil(store) {
 		return nil, errors.New("cache: the store is nil")
 	}
 	c := defaults()
-	for _, o := range options {
-		o(&c)
-	}
+	args.Apply(&c, options)
 	if err := c.complete(); err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// An Option changes how a [Store] remembers tokens.
+// An Option changes how a [Store] remembers tokens. A nil Option is ignored.
 type Option func(*config)
 
 type config struct {

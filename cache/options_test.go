@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/memory"
 )
 
@@ -29,8 +30,15 @@ func TestNew_refusesWhatMakesNoSenseAndNamesTheOption(t *testing.T) {
 }
 
 func TestNew_refusesAStoreThatIsNil(t *testing.T) {
-	_, err := New(nil)
-	require.EqualError(t, err, "cache: the store is nil")
+	for _, store := range []oauthstore.TokenStore{nil, (*memory.Store)(nil), (*Store)(nil)} {
+		_, err := New(store)
+		require.EqualError(t, err, "cache: the store is nil")
+	}
+}
+
+func TestNew_ignoresNilOptions(t *testing.T) {
+	_, err := New(memory.New(), nil, WithTTL(1), nil)
+	require.NoError(t, err)
 }
 
 func TestNew_takesTheOutermostValues(t *testing.T) {

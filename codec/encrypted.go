@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/args"
 )
 
 // AEAD is authenticated encryption with associated data. tink.AEAD of the Tink library is one; the
@@ -40,7 +41,7 @@ var (
 	_ Sealer = (*Encrypted)(nil)
 )
 
-// An Option changes an [Encrypted] codec.
+// An Option changes an [Encrypted] codec. A nil Option is ignored.
 type Option func(*Encrypted)
 
 // WithDecryption lets documents be read that were encrypted under one of these keys. To rotate a key,
@@ -62,15 +63,13 @@ func WithPlaintextReads() Option {
 // save. An older ciphertext that is put back into its own secret decrypts: nothing protects from a
 // rollback.
 func NewEncrypted(inner Codec, primary AEAD, opts ...Option) (*Encrypted, error) {
-	if inner == nil || primary == nil {
+	if args.IsNil(inner) || args.IsNil(primary) {
 		return nil, errors.New("codec: NewEncrypted: the inner codec and the primary AEAD are needed")
 	}
 	e := &Encrypted{inner: inner, primary: primary}
-	for _, o := range opts {
-		o(e)
-	}
+	args.Apply(e, opts)
 	for _, key := range e.older {
-		if key == nil {
+		if args.IsNil(key) {
 			return nil, errors.New("codec: WithDecryption: an AEAD is nil")
 		}
 	}

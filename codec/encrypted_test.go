@@ -334,6 +334,9 @@ func TestNewEncrypted_refusesWhatIsMissing(t *testing.T) {
 	}{
 		"no inner codec":         {nil, k, nil, "NewEncrypted"},
 		"no key":                 {codec.JSON{}, nil, nil, "NewEncrypted"},
+		"a nil pointer":          {codec.JSON{}, (*pointed)(nil), nil, "NewEncrypted"},
+		"a nil inner pointer":    {(*codec.Encrypted)(nil), k, nil, "NewEncrypted"},
+		"a nil pointer to read":  {codec.JSON{}, k, []codec.Option{codec.WithDecryption((*pointed)(nil))}, "WithDecryption"},
 		"a nil decryption key":   {codec.JSON{}, k, []codec.Option{codec.WithDecryption(nil)}, "WithDecryption"},
 		"one of them nil":        {codec.JSON{}, k, []codec.Option{codec.WithDecryption(k, nil)}, "WithDecryption"},
 		"nil among many options": {codec.JSON{}, k, []codec.Option{codec.WithDecryption(k), codec.WithDecryption(nil, k)}, "WithDecryption"},
@@ -343,7 +346,7 @@ func TestNewEncrypted_refusesWhatIsMissing(t *testing.T) {
 			t.Errorf("%s: got %v and error %v, want an error that names %s", name, e, err, c.want)
 		}
 	}
-	if _, err := codec.NewEncrypted(codec.JSON{}, k, codec.WithDecryption()); err != nil {
+	if _, err := codec.NewEncrypted(codec.JSON{}, k, nil, codec.WithDecryption(), nil); err != nil {
 		t.Errorf("WithDecryption of no keys: %v", err)
 	}
 }
@@ -480,3 +483,6 @@ func FuzzDecodeEncrypted(f *testing.F) {
 		}
 	})
 }
+
+// pointed is an AEAD by its pointer.
+type pointed struct{ codec.AEAD }

@@ -9,14 +9,13 @@ import (
 	"slices"
 	"time"
 
-	secretmanager "cloud.google.com/go/secretmanager/apiv1"
-
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// An Option changes how a [Store] keeps its tokens.
+// An Option changes how a [Store] keeps its tokens. A nil Option is ignored.
 type Option func(*config)
 
 type config struct {
@@ -124,7 +123,7 @@ func (c *config) check() error {
 			"two underscores", c.prefix)
 	case len(c.prefix) > maxPrefix:
 		return bad("WithPrefix", "%d characters, want at most %d", len(c.prefix), maxPrefix)
-	case c.codec == nil:
+	case args.IsNil(c.codec):
 		return bad("WithCodec", "the codec is nil")
 	case c.location != "" && !region.MatchString(c.location):
 		return bad("WithLocation", "%q is not the name of a region", c.location)
@@ -152,8 +151,7 @@ func (c *config) check() error {
 }
 
 func checkClient(client Client) error {
-	official, ok := client.(*secretmanager.Client)
-	if client == nil || ok && official == nil {
+	if args.IsNil(client) {
 		return errors.New("gcpsm: the client is nil")
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
 )
 
@@ -48,8 +49,16 @@ func TestNew_refusesOptionsByName(t *testing.T) {
 	}
 }
 
+func TestNew_ignoresNilOptionsAndRefusesACodecThatIsNil(t *testing.T) {
+	client := newBackend(t).client(t)
+	_, err := New(client, "my-project", nil, WithPrefix("p"), nil)
+	require.NoError(t, err)
+	_, err = New(client, "my-project", WithCodec((*codec.Encrypted)(nil)))
+	require.ErrorContains(t, err, "WithCodec: the codec is nil")
+}
+
 func TestNew_refusesANilClient(t *testing.T) {
-	for _, client := range []Client{nil, (*secretmanager.Client)(nil)} {
+	for _, client := range []Client{nil, (*secretmanager.Client)(nil), (*observed)(nil)} {
 		_, err := New(client, "my-project")
 		require.ErrorContains(t, err, "the client is nil")
 	}

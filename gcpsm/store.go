@@ -68,6 +68,7 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
@@ -91,9 +92,7 @@ var (
 // checks the options and does no I/O; its error names the option.
 func New(client Client, project string, opts ...Option) (*Store, error) {
 	c := config{project: project, prefix: "oauthstore", codec: codec.JSON{}, timeout: engine.DefaultTimeout}
-	for _, o := range opts {
-		o(&c)
-	}
+	args.Apply(&c, opts)
 	if err := cmp.Or(c.check(), checkClient(client)); err != nil {
 		return nil, err
 	}

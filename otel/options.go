@@ -9,9 +9,11 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/oauthstore/oauthstore/internal/args"
 )
 
-// An Option changes where, and how much, is recorded.
+// An Option changes where, and how much, is recorded. A nil Option is ignored.
 type Option func(*config)
 
 type config struct {
@@ -50,13 +52,11 @@ type telemetry struct {
 
 func newTelemetry(options []Option) telemetry {
 	var c config
-	for _, o := range options {
-		o(&c)
-	}
-	if c.tracers == nil {
+	args.Apply(&c, options)
+	if args.IsNil(c.tracers) {
 		c.tracers = otel.GetTracerProvider()
 	}
-	if c.meters == nil {
+	if args.IsNil(c.meters) {
 		c.meters = otel.GetMeterProvider()
 	}
 	return telemetry{c.tracers.Tracer(scope), c.meters.Meter(scope), c.ids}

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/args"
 )
 
 // A Store is an [oauthstore.TokenStore] that makes a span of each operation of the one that it wraps, and counts and
@@ -37,7 +38,7 @@ var (
 
 // Wrap returns a store that does what store does, and shows it. It panics where store is nil.
 func Wrap(store oauthstore.TokenStore, options ...Option) *Store {
-	if store == nil {
+	if args.IsNil(store) {
 		panic("oauthotel: Wrap: the store is nil")
 	}
 	t := newTelemetry(options)

@@ -118,7 +118,12 @@ func TestNew_namesWhatMakesNoSense(t *testing.T) {
 			t.Errorf("got error %v, want %s", err, want)
 		}
 	}
-	if _, err := New(memory.New(), good); err != nil {
-		t.Error(err)
+	if _, err := New((*memory.Store)(nil), good); err == nil || err.Error() != "tokensource: there is no store" {
+		t.Errorf("a nil pointer as the store: got error %v", err)
+	}
+	for _, opts := range [][]Option{nil, {nil, WithLease(0), nil}} {
+		if _, err := New(memory.New(), good, opts...); err != nil {
+			t.Error(err)
+		}
 	}
 }

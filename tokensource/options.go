@@ -9,7 +9,7 @@ import (
 	"github.com/oauthstore/oauthstore"
 )
 
-// An Option changes how tokens are refreshed.
+// An Option changes how tokens are refreshed. A nil Option is ignored.
 type Option func(*options)
 
 type options struct {

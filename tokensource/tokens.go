@@ -11,6 +11,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
@@ -41,14 +42,12 @@ type Tokens struct {
 // the option or the field that makes no sense.
 func New(store oauthstore.TokenStore, config *oauth2.Config, opts ...Option) (*Tokens, error) {
 	o := defaults()
-	for _, opt := range opts {
-		opt(&o)
-	}
+	args.Apply(&o, opts)
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	switch {
-	case store == nil:
+	case args.IsNil(store):
 		return nil, errors.New("tokensource: there is no store")
 	case config == nil || config.ClientID == "":
 		return nil, errors.New("tokensource: the config has no ClientID")

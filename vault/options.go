@@ -11,10 +11,11 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// An Option changes how a [Store] keeps its tokens.
+// An Option changes how a [Store] keeps its tokens. A nil Option is ignored.
 type Option func(*config)
 
 type config struct {
@@ -110,7 +111,7 @@ func (c *config) check() error {
 			"them: the store adds the last slash", c.prefix)
 	case len(c.prefix) > maxPrefix:
 		return bad("WithPrefix", "%d characters, want at most %d", len(c.prefix), maxPrefix)
-	case c.codec == nil:
+	case args.IsNil(c.codec):
 		return bad("WithCodec", "the codec is nil")
 	case len(c.metadata) > maxMetadata:
 		return bad("WithCustomMetadata", "%d entries, want at most %d", len(c.metadata), maxMetadata)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
 )
 
 func TestNew_refusesOptionsByName(t *testing.T) {
@@ -41,6 +42,14 @@ func TestNew_refusesOptionsByName(t *testing.T) {
 	}
 	_, err = New(nil)
 	require.ErrorContains(t, err, "client")
+}
+
+func TestNew_ignoresNilOptionsAndRefusesACodecThatIsNil(t *testing.T) {
+	b := newBackend(t)
+	_, err := New(b.client(), nil, WithPrefix("p"), nil)
+	require.NoError(t, err)
+	_, err = New(b.client(), WithCodec((*codec.Encrypted)(nil)))
+	require.EqualError(t, err, "vault: WithCodec: the codec is nil")
 }
 
 func TestPrefix_keepsStoresApart(t *testing.T) {

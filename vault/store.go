@@ -65,6 +65,7 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
@@ -89,9 +90,7 @@ func New(client *api.Client, opts ...Option) (*Store, error) {
 		return nil, errors.New("vault: New: the client is nil")
 	}
 	c := config{mount: "secret", prefix: "oauthstore", codec: codec.JSON{}, maxVersions: 1, timeout: engine.DefaultTimeout}
-	for _, o := range opts {
-		o(&c)
-	}
+	args.Apply(&c, opts)
 	if err := c.check(); err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import "time"
 // it "might not reflect changes from the last five minutes".
 const WorstListingDelay = 5 * time.Minute
 
-// An Option changes how a [Server] behaves.
+// An Option changes how a [Server] behaves. A nil Option is ignored.
 type Option func(*options)
 
 type options struct {

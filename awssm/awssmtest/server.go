@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -52,9 +53,7 @@ func NewServer(opts ...Option) *Server {
 		deleted: make(map[string]*secret),
 		actions: make(map[string]bool),
 	}
-	for _, opt := range opts {
-		opt(&s.options)
-	}
+	args.Apply(&s.options, opts)
 	s.listing = newListing(s.options.listingDelay)
 	s.operations = s.table()
 	s.start()

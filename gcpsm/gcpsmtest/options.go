@@ -2,7 +2,7 @@ package gcpsmtest
 
 import "time"
 
-// An Option changes how a [Server] behaves.
+// An Option changes how a [Server] behaves. A nil Option is ignored.
 type Option func(*config)
 
 type config struct {

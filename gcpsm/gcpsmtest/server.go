@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -46,9 +47,7 @@ func NewServer(opts ...Option) *Server {
 		listener: listener,
 		served:   make(chan struct{}),
 	}
-	for _, opt := range opts {
-		opt(&s.config)
-	}
+	args.Apply(&s.config, opts)
 	s.store = newStore(s.config.staleness, s.config.lag)
 	s.keys = make(map[string]bool)
 	s.quotas = make(quotas)

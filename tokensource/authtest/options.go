@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// An Option changes how a [Server] is set up.
+// An Option changes how a [Server] is set up. A nil Option is ignored.
 type Option func(*options)
 
 type options struct {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/oauthstore/oauthstore/internal/args"
 )
 
 // A Server is an authorization server and a protected resource. It listens on the local machine, and is an
@@ -47,9 +49,7 @@ func NewServer(opts ...Option) *Server {
 		refreshTokens: make(map[string]*refreshToken),
 		accessTokens:  make(map[string]*accessToken),
 	}
-	for _, opt := range opts {
-		opt(&s.options)
-	}
+	args.Apply(&s.options, opts)
 	for _, c := range s.options.clients {
 		s.mustBeRegistrable(c)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -43,7 +44,7 @@ type namespace struct {
 	policies map[string]*policy
 }
 
-// An Option changes how a [Server] is set up.
+// An Option changes how a [Server] is set up. A nil Option is ignored.
 type Option func(*Server)
 
 // WithNamespaces makes the server honour the X-Vault-Namespace header, as Vault Enterprise does,
@@ -83,9 +84,7 @@ func NewServer(opts ...Option) *Server {
 		granted:    make(map[string]map[string]bool),
 	}
 	s.root = s.newRootToken()
-	for _, o := range opts {
-		o(s)
-	}
+	args.Apply(s, opts)
 	s.namespaces[""].mount("secret/", "key/value secret storage", map[string]string{"version": "2"})
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
