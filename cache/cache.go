@@ -29,6 +29,7 @@
 package cache
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/internal/args"
+	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
 // A Store is an [oauthstore.TokenStore] that remembers what the one it wraps has answered. Make it with [New], one
@@ -50,18 +52,20 @@ type Store struct {
 	store oauthstore.TokenStore
 	config
 
-	mu      sync.Mutex // never held during a request
-	entries entries
-	seq     uint64           // of the newest call
-	calls   map[*call]bool   // to the wrapped store, under way
-	flights map[key]*flight  // those of them that a find may join
-	queue   []key            // to be read again in the background
-	queued  map[key]struct{} // what is in queue or being read from it
-	working bool             // there is a goroutine that reads what is in queue
-	running int              // goroutines
-	idle    chan struct{}    // made by Close; closed when none runs any more
-	closed  bool
-	stats   Stats
+	mu       sync.Mutex // never held during a request
+	entries  entries
+	seq      uint64     // counts the beginnings and ends of calls to the wrapped store
+	calls    *list.List // of *call, those that are under way, in the order in which they began
+	marks    marks
+	flights  map[key]*flight  // calls that a find may join
+	queue    []key            // to be read again in the background
+	queued   map[key]struct{} // what is in queue or being read from it
+	working  bool             // there is a goroutine that reads what is in queue
+	running  int              // goroutines
+	idle     chan struct{}    // made by Close; closed when none runs any more
+	panicked *panics.Error    // of the observer in the background, for the next find
+	closed   bool
+	stats    Stats
 }
 
 var (
@@ -86,7 +90,8 @@ func New(store oauthstore.TokenStore, options ...Option) (*Store, error) {
 		store:   store,
 		config:  c,
 		entries: newEntries(c.maxTokens),
-		calls:   make(map[*call]bool),
+		calls:   list.New(),
+		marks:   newMarks(),
 		flights: make(map[key]*flight),
 		queued:  make(map[key]struct{}),
 	}, nil
@@ -95,10 +100,16 @@ func New(store oauthstore.TokenStore, options ...Option) (*Store, error) {
 // FindToken implements [oauthstore.TokenStore]. It can hit where token has only an id, or only a user name with or
 // without client id, unless ctx is [oauthstore.Uncached].
 func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
-	if k, ok := keyOf(token); ok && !oauthstore.IsUncached(ctx) {
+	find := func() (*oauthstore.OAuthToken, error) { return s.store.FindToken(ctx, token) }
+	k, ok := keyOf(token)
+	switch {
+	case !ok:
+		return s.pass(token, find)
+	case oauthstore.IsUncached(ctx):
+		return s.readThrough(k, find)
+	default:
 		return s.find(ctx, k)
 	}
-	return s.store.FindToken(ctx, token)
 }
 
 // FindTokenByID implements [oauthstore.TokenStore]. Where ctx is [oauthstore.Uncached] it asks the wrapped store; finds
@@ -108,7 +119,7 @@ func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuth
 	case oauthstore.CheckID(id) != nil:
 		return s.store.FindTokenByID(ctx, id)
 	case oauthstore.IsUncached(ctx):
-		return s.readAnew(id, func() (*oauthstore.OAuthToken, error) { return s.store.FindTokenByID(ctx, id) })
+		return s.readThrough(key{id: id}, func() (*oauthstore.OAuthToken, error) { return s.store.FindTokenByID(ctx, id) })
 	default:
 		return s.find(ctx, key{id: id})
 	}
@@ -116,12 +127,29 @@ func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuth
 
 // GetTokens implements [oauthstore.TokenStore]. It always asks the wrapped store.
 func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
-	return s.store.GetTokens(ctx)
+	c := s.start()
+	defer s.finish(c, func(uint64) {})
+	tokens, err := s.store.GetTokens(ctx)
+	for _, t := range tokens {
+		s.glimpse(c, nil, t)
+	}
+	return tokens, err
 }
 
 // Tokens implements [oauthstore.TokenRanger], by [oauthstore.AllTokens] of the wrapped store.
 func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, error] {
-	return oauthstore.AllTokens(ctx, s.store)
+	return func(yield func(*oauthstore.OAuthToken, error) bool) {
+		c := s.start()
+		defer s.finish(c, func(uint64) {})
+		for token, err := range oauthstore.AllTokens(ctx, s.store) {
+			if token != nil {
+				s.glimpse(c, nil, token)
+			}
+			if !yield(token, err) {
+				return
+			}
+		}
+	}
 }
 
 // Repair implements [oauthstore.Repairer] with the wrapped store. Afterwards user names may lead to tokens that they did
@@ -132,7 +160,7 @@ func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oau
 		return &oauthstore.RepairReport{}, unsupported("Repair")
 	}
 	if !opts.DryRun {
-		defer s.changedAll(s.start())
+		defer s.finish(s.start(), s.changedAll)
 	}
 	return r.Repair(ctx, opts)
 }
@@ -167,8 +195,8 @@ func (s *Store) Close(ctx context.Context) error {
 func (s *Store) breakOff() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.calls {
-		if c.cancel != nil {
+	for e := s.calls.Front(); e != nil; e = e.Next() {
+		if c := e.Value.(*call); c.cancel != nil {
 			c.cancel()
 		}
 	}
@@ -181,6 +209,12 @@ func (s *Store) find(ctx context.Context, k key) (*oauthstore.OAuthToken, error)
 	}
 	now := time.Now()
 	s.mu.Lock()
+	if p := s.panicked; p != nil {
+		s.panicked = nil
+		s.mu.Unlock()
+		p.Repeat()
+		s.mu.Lock()
+	}
 	if s.closed {
 		s.mu.Unlock()
 		return s.ask(ctx, k)
@@ -192,18 +226,33 @@ func (s *Store) find(ctx context.Context, k key) (*oauthstore.OAuthToken, error)
 		return a.copied(k)
 	}
 	s.stats.Misses++
+	began := s.seq
 	f := s.join(ctx, k)
 	s.mu.Unlock()
 
-	var a answer
-	select {
-	case <-f.done:
-		a = f.answer
-	case <-ctx.Done():
-		a.err = ctx.Err()
-	}
+	a, p := s.wait(ctx, f, began, k)
 	s.observe(ctx, Miss, k, time.Since(now), a.err)
+	p.Repeat()
 	return a.copied(k)
+}
+
+// wait waits for the answer of f, for a find that began at a moment. If a call has overtaken f before, it waits for
+// another flight, which began later than the find.
+func (s *Store) wait(ctx context.Context, f *flight, began uint64, k key) (answer, *panics.Error) {
+	for {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return answer{err: ctx.Err()}, nil
+		}
+		if !f.overtaken || f.call.seq > began {
+			return f.answer, f.panicked
+		}
+		if f = s.joinAfter(ctx, k, began); f == nil {
+			token, err := s.ask(ctx, k)
+			return answer{token, err}, nil
+		}
+	}
 }
 
 // ask asks the wrapped store.

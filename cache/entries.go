@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"time"
 	"unicode/utf8"
 
@@ -47,18 +48,18 @@ func (a answer) copied(k key) (*oauthstore.OAuthToken, error) {
 
 // entries are what is remembered. A token is there once, under its id; user names lead to ids.
 type entries struct {
-	tokens  lru[*record]
+	tokens  lru[string, *record]
 	users   byUser[lead]
-	noIDs   lru[*absence]
+	noIDs   lru[string, *absence]
 	noUsers byUser[absence]
 }
 
 func newEntries(limit int) entries {
 	return entries{
-		tokens:  newLRU[*record](limit),
-		users:   byUser[lead]{newLRU[map[string]*lead](limit)},
-		noIDs:   newLRU[*absence](limit),
-		noUsers: byUser[absence]{newLRU[map[string]*absence](limit)},
+		tokens:  newLRU[string, *record](limit),
+		users:   newByUser[lead](limit),
+		noIDs:   newLRU[string, *absence](limit),
+		noUsers: newByUser[absence](limit),
 	}
 }
 
@@ -84,7 +85,7 @@ type absence struct {
 
 // A stamp says how old an entry is.
 type stamp struct {
-	seq  uint64        // of the call that has read it: of two, the later one's counts
+	seq  uint64        // of the call that has read it: of two that agree, the later one's counts
 	at   time.Time     // when that call began
 	wall time.Time     // the same, without the monotonic reading
 	life time.Duration // until it is not served any more
@@ -176,75 +177,102 @@ func (s *Store) absent(k key) *absence {
 	return s.entries.noUsers.get(k)
 }
 
-// learn remembers what the call c has read under k, as far as no write and no later read knows better.
-func (s *Store) learn(c *call, k key, a answer) {
+// learn remembers what the call c, which ends now, has read under k, as far as no other call knows better. It reports
+// whether one may: then what c has read is not for finds that began after c.
+func (s *Store) learn(c *call, now uint64, k key, a answer) (overtaken bool) {
 	switch {
-	case s.closed || c.void:
+	case s.closed:
+		return false
 	case a.err == nil:
-		s.learnToken(c, k, a.token)
+		return s.learnToken(c, now, k, a.token)
 	case errors.Is(a.err, oauthstore.ErrTokenNotFound) && !errors.Is(a.err, oauthstore.ErrInvalidToken):
-		s.learnAbsence(c, k, a.err)
+		return s.learnAbsence(c, now, k, a.err)
+	default:
+		return false
 	}
 }
 
-func (s *Store) learnToken(c *call, k key, found *oauthstore.OAuthToken) {
+func (s *Store) learnToken(c *call, now uint64, k key, found *oauthstore.OAuthToken) (overtaken bool) {
 	token, ok := stored(found, k.client)
-	if !ok || c.ids[token.ID] {
-		return
+	if !ok || k.id != "" && k.id != token.ID || k.user != "" && !leads(k, token) {
+		return false // not to be kept, or not what was asked for
 	}
-	if k.id != "" && k.id != token.ID || k.user != "" && !leads(k, token) {
-		return // not what was asked for
+	st, m := s.stamp(c), &s.marks
+	r := s.entries.tokens.peek(token.ID)
+	same := r != nil && reflect.DeepEqual(r.token, token)
+	if !same && (m.record(c.seq, token.ID, token.UserName) || m.ids.peek(token.ID).seen > c.seq) {
+		s.saw(now, token)
+		s.entries.tokens.drop(token.ID)
+		return true
 	}
-	st := s.stamp(c)
-	if s.supersedes(c, key{id: token.ID}) {
+	absent := s.absent(k)
+	s.saw(now, token)
+	if !same || r.seq < c.seq {
 		s.putToken(token, st)
-		s.foundToo(c, token)
 	}
-	if k.user != "" && !c.users[k.user] && s.supersedes(c, k) {
+	switch l := s.entries.users.get(k); {
+	case k.user == "":
+		return false
+	case m.user(c.seq, k.user):
+		return true
+	case absent != nil && absent.seq > c.seq, l != nil && l.seq > c.seq:
+	default:
 		s.putLead(k, token, st)
 	}
+	return false
 }
 
-func (s *Store) learnAbsence(c *call, k key, err error) {
-	if c.ids[k.id] || c.users[k.user] || !s.supersedes(c, k) || len(k.id)+len(k.user)+len(k.client) > longestAbsent {
-		return
+func (s *Store) learnAbsence(c *call, now uint64, k key, err error) (overtaken bool) {
+	m := &s.marks
+	if k.id != "" {
+		overtaken = m.record(c.seq, k.id, "") || m.newID > c.seq || m.ids.peek(k.id).seen > c.seq
+		s.entries.tokens.drop(k.id)
+	} else {
+		overtaken = m.user(c.seq, k.user) || m.users.peek(k.user).seen > c.seq
+		if _, r := s.held(k); r != nil {
+			s.entries.tokens.drop(r.token.ID) // deleted, or no longer the user's
+		}
+		s.entries.users.drop(k)
 	}
-	if _, r := s.held(k); r != nil && r.seq < c.seq {
-		s.entries.tokens.drop(r.token.ID) // deleted, or no longer the user's
+	m.saw(now, k.id, k.user)
+	if overtaken || len(k.id)+len(k.user)+len(k.client) > longestAbsent {
+		return overtaken
 	}
 	a := &absence{s.stamp(c), err}
 	if k.id != "" {
 		s.entries.noIDs.put(k.id, a)
-		return
+	} else {
+		s.entries.noUsers.put(k, a)
 	}
-	s.entries.users.drop(k)
-	s.entries.noUsers.put(k, a)
+	return false
 }
 
 // longestAbsent is how many bytes an id, or a user name and client id, may have for it to be remembered that there is
 // no token: anybody may ask for anything.
 const longestAbsent = 1024
 
-// supersedes reports whether nothing is remembered under k by a call that began later than c.
-func (s *Store) supersedes(c *call, k key) bool {
-	if a := s.absent(k); a != nil && a.seq > c.seq {
-		return false
+// glimpse takes note of a token that the call c has returned to a caller who asked with partial, nil for one of all
+// tokens. It is not kept; but no find is to return an older one.
+func (s *Store) glimpse(c *call, partial, found *oauthstore.OAuthToken) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq++
+	s.saw(s.seq, found)
+	r := s.entries.tokens.peek(found.ID)
+	if r == nil {
+		return
 	}
-	if k.id != "" {
-		r := s.entries.tokens.get(k.id)
-		return r == nil || r.seq < c.seq
+	want := (&oauthstore.Record{Token: *r.token}).Found(partial)
+	if *want.Detached() != *found.Detached() {
+		s.entries.tokens.drop(found.ID)
 	}
-	l := s.entries.users.get(k)
-	return l == nil || l.seq < c.seq
 }
 
-// foundToo drops what was not found earlier than c has read token, which it is found by.
-func (s *Store) foundToo(c *call, token *oauthstore.OAuthToken) {
-	for client, a := range s.entries.noUsers.names.get(token.UserName) {
-		if k := (key{user: token.UserName, client: client}); a.seq < c.seq && leads(k, token) {
-			s.entries.noUsers.drop(k)
-		}
-	}
+// saw takes note of a token that a caller gets now, and drops what says that there is none.
+func (s *Store) saw(now uint64, token *oauthstore.OAuthToken) {
+	s.marks.saw(now, token.ID, token.UserName)
+	s.entries.noIDs.drop(token.ID)
+	s.entries.noUsers.dropOf(token.UserName, func(k key, _ *absence) bool { return leads(k, token) })
 }
 
 func (s *Store) putToken(token *oauthstore.OAuthToken, st stamp) {
@@ -260,17 +288,21 @@ func (s *Store) putLead(k key, token *oauthstore.OAuthToken, st stamp) {
 // stored returns the token as it is stored, of one that a store returned to somebody who asked for client (empty where
 // they did not). It reports false where the token has fields that are not stored, or does not remember what was read.
 func stored(found *oauthstore.OAuthToken, client string) (*oauthstore.OAuthToken, bool) {
-	// A merge over an empty record with the same id takes over exactly those fields that are not as they were read.
-	empty := oauthstore.Record{Token: oauthstore.OAuthToken{ID: found.ID}}
-	set, _ := empty.Merge(found)
 	token := *found
-	switch {
-	case set.Token == empty.Token:
+	switch set := setIn(found); set {
+	case oauthstore.OAuthToken{ID: found.ID}:
 		return &token, true
-	case set.Token == oauthstore.OAuthToken{ID: found.ID, ClientID: client}:
+	case oauthstore.OAuthToken{ID: found.ID, ClientID: client}:
 		token.ClientID = "" // that was the caller's
 		return &token, true
 	default:
 		return nil, false
 	}
+}
+
+// setIn returns those fields of the token that are not as a store has returned them, and its id.
+func setIn(token *oauthstore.OAuthToken) oauthstore.OAuthToken {
+	empty := oauthstore.Record{Token: oauthstore.OAuthToken{ID: token.ID}}
+	set, _ := empty.Merge(token)
+	return set.Token
 }

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -229,14 +230,29 @@ func TestFind_whatIsNotThereDoesNotPushOutTokens(t *testing.T) {
 	require.Equal(t, before, b.count())
 }
 
-func TestFind_clientIDsOfOneUserAreBounded(t *testing.T) {
-	b := newBackend()
-	b.put(t, token("1", "alice", "", "access"))
-	s := newCache(t, b, steady()...)
-	for i := range 10 * maxClients {
-		require.Equal(t, "access", access(t, s, asUser("alice", string(rune('a'+i)))))
+func TestFind_aUserMayHaveAsManyClientIDsAsThereIsRoomFor(t *testing.T) {
+	for name, of := range map[string]struct {
+		user, want string
+		held       func(e *entries) int
+	}{
+		"found":     {"alice", "access", func(e *entries) int { return e.users.values.len() }},
+		"not found": {"bob", "", func(e *entries) int { return e.noUsers.values.len() }},
+	} {
+		b := newBackend()
+		b.put(t, token("1", "alice", "", "access"))
+		const room = 100
+		s := newCache(t, b, steady(WithMaxTokens(room))...)
+		for range 3 {
+			for i := range room {
+				require.Equal(t, of.want, access(t, s, asUser(of.user, fmt.Sprint(i))))
+			}
+		}
+		require.Equal(t, room, b.count(), "%s: each is asked for once", name)
+		for i := range 10 * room {
+			require.Equal(t, of.want, access(t, s, asUser(of.user, fmt.Sprint(i))))
+		}
+		require.Equal(t, room, of.held(&s.entries), "%s: the bound", name)
 	}
-	require.LessOrEqual(t, len(s.entries.users.names.get("alice")), maxClients)
 }
 
 func TestFind_sharesOneRequest(t *testing.T) {

@@ -1,27 +1,29 @@
 package cache
 
 import (
+	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
-// A call is one to the wrapped store, under way. Writes that end meanwhile tell it what they have changed: it may have
-// read that before, and must not remember it.
+// A call is one to the wrapped store, under way.
 type call struct {
 	seq    uint64
 	begun  time.Time
 	cancel context.CancelFunc // nil where the call is a caller's own
-
-	ids, users map[string]bool // written meanwhile
-	void       bool            // anything may have been
+	place  *list.Element      // in Store.calls
 }
 
 // begin registers a call. The caller holds s.mu.
 func (s *Store) begin() *call {
 	s.seq++
-	c := &call{seq: s.seq, begun: time.Now(), ids: make(map[string]bool), users: make(map[string]bool)}
-	s.calls[c] = true
+	c := &call{seq: s.seq, begun: time.Now()}
+	c.place = s.calls.PushBack(c)
 	return c
 }
 
@@ -32,54 +34,125 @@ func (s *Store) start() *call {
 	return s.begin()
 }
 
-// A flight is a find that any number of callers wait for.
-type flight struct {
-	call   *call
-	answer answer        // set before done is closed
-	done   chan struct{} // closed at the end
+// end ends a call: takes note of what it has come to, now, and forgets it. The caller holds s.mu.
+func (s *Store) end(c *call, note func(now uint64)) {
+	s.seq++
+	note(s.seq)
+	s.calls.Remove(c.place)
+	oldest := s.seq + 1
+	if first := s.calls.Front(); first != nil {
+		oldest = first.Value.(*call).seq
+	}
+	s.marks.prune(oldest)
 }
 
-// errNoAnswer is of a wrapped store that returns neither a token nor an error, or not at all.
+// finish is end for those who do not hold s.mu.
+func (s *Store) finish(c *call, note func(now uint64)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(c, note)
+}
+
+// A flight is a find that any number of callers wait for.
+type flight struct {
+	call *call
+	done chan struct{} // closed at the end, when the rest is set
+
+	answer    answer
+	overtaken bool          // by a call that ended meanwhile: the answer is not for those who came later than the flight
+	panicked  *panics.Error // instead of an answer
+}
+
+func (f *flight) landed() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// errNoAnswer is of a wrapped store that returns neither a token nor an error.
 var errNoAnswer = errors.New("cache: the wrapped store gave no answer")
 
-// join returns the flight for k, a new one if there is none. It goes on when ctx ends, which lends it its values. The
-// caller holds s.mu.
+// join returns a flight for k, a new one if there is none that can know of all that was written before. The caller holds
+// s.mu.
 func (s *Store) join(ctx context.Context, k key) *flight {
-	if f := s.flights[k]; f != nil {
+	f := s.flights[k]
+	switch {
+	case f == nil:
+	case k.id != "" && !s.marks.record(f.call.seq, k.id, ""), k.id == "" && !s.marks.user(f.call.seq, k.user):
 		return f
 	}
-	f := &flight{call: s.begin(), answer: answer{err: errNoAnswer}, done: make(chan struct{})}
+	return s.launch(ctx, k)
+}
+
+// joinAfter returns a flight for k that began after a moment, or nil if the Store is closed.
+func (s *Store) joinAfter(ctx context.Context, k key, moment uint64) *flight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	if f := s.flights[k]; f != nil && f.call.seq > moment {
+		return f
+	}
+	return s.launch(ctx, k)
+}
+
+// launch begins a flight, which goes on when ctx ends; ctx lends it its values. The caller holds s.mu.
+func (s *Store) launch(ctx context.Context, k key) *flight {
+	f := &flight{call: s.begin(), done: make(chan struct{})}
 	ctx, f.call.cancel = context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	s.flights[k] = f
 	s.stats.Requests++
 	s.running++
-	go s.fly(ctx, k, f)
+	// A store that does not heed its context is waited for no longer.
+	stop := context.AfterFunc(ctx, func() { s.land(k, f, answer{err: s.inTime(ctx, ctx.Err())}, nil) })
+	a := answer{err: errNoAnswer}
+	go panics.Run(func() {
+		if token, err := s.ask(ctx, k); token != nil || err != nil {
+			a = answer{token, s.inTime(ctx, err)}
+		}
+	}, func(p *panics.Error) {
+		stop()
+		if p != nil {
+			a = answer{err: p}
+		}
+		s.land(k, f, a, p)
+		f.call.cancel()
+		s.ended()
+	})
 	return f
 }
 
-func (s *Store) fly(ctx context.Context, k key, f *flight) {
-	defer s.land(k, f)
-	token, err := s.ask(ctx, k)
-	if token != nil || err != nil {
-		f.answer = answer{token, err}
+// inTime makes an error of a request of which the time was up one that says so.
+func (s *Store) inTime(ctx context.Context, err error) error {
+	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, oauthstore.ErrUnavailable) {
+		return err
 	}
+	return fmt.Errorf("%w: cache: no answer in %v: %w", oauthstore.ErrUnavailable, s.timeout, err)
 }
 
-func (s *Store) land(k key, f *flight) {
-	f.call.cancel()
+// land ends the flight, unless it has ended.
+func (s *Store) land(k key, f *flight, a answer, p *panics.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.calls, f.call)
+	if f.landed() {
+		return
+	}
 	if s.flights[k] == f {
 		delete(s.flights, k)
 	}
-	s.learn(f.call, k, f.answer)
+	f.answer, f.panicked = a, p
+	s.end(f.call, func(now uint64) { f.overtaken = s.learn(f.call, now, k, a) })
 	close(f.done)
-	s.ended()
 }
 
-// ended counts a goroutine out. The caller holds s.mu.
+// ended counts a goroutine out.
 func (s *Store) ended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.running--
 	if s.running == 0 && s.idle != nil {
 		close(s.idle)
@@ -96,7 +169,7 @@ func (s *Store) enqueue(k key) {
 	if !s.working {
 		s.working = true
 		s.running++
-		go s.work()
+		go panics.Run(s.work, s.worked)
 	}
 }
 
@@ -117,13 +190,27 @@ func (s *Store) work() {
 	}
 }
 
-// next takes the first key out of the queue and begins to read it. At the end of the queue it counts the worker out.
+// worked ends the work, unless there is more. p is a panic of the observer, which is for the next caller.
+func (s *Store) worked(p *panics.Error) {
+	s.mu.Lock()
+	if p != nil {
+		s.panicked = p
+	}
+	if len(s.queue) > 0 {
+		s.mu.Unlock()
+		go panics.Run(s.work, s.worked)
+		return
+	}
+	s.working = false
+	s.mu.Unlock()
+	s.ended()
+}
+
+// next takes the first key out of the queue and begins to read it. It returns nil where there is none.
 func (s *Store) next() (key, *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.queue) == 0 {
-		s.working = false
-		s.ended()
 		return key{}, nil
 	}
 	k := s.queue[0]

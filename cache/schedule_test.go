@@ -813,7 +813,7 @@ func (s *schedule) checkBounds() {
 	s.cache.mu.Lock()
 	defer s.cache.mu.Unlock()
 	e := &s.cache.entries
-	if most := max(e.tokens.len(), e.users.names.len(), e.noIDs.len(), e.noUsers.names.len()); most > s.cache.maxTokens {
+	if most := max(e.tokens.len(), e.users.values.len(), e.noIDs.len(), e.noUsers.values.len()); most > s.cache.maxTokens {
 		s.t.Errorf("%d are remembered, want %d at most", most, s.cache.maxTokens)
 	}
 }
@@ -838,7 +838,8 @@ func (s *schedule) checkOver() {
 	c := s.cache
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := c.entries.tokens.len() + len(c.calls) + len(c.flights); n != 0 {
-		s.t.Errorf("in the end: %d tokens, %d calls, %d flights, want none", c.entries.tokens.len(), len(c.calls), len(c.flights))
+	marks := c.marks.ids.len() + c.marks.users.len()
+	if n := c.entries.tokens.len() + c.calls.Len() + len(c.flights) + marks; n != 0 {
+		s.t.Errorf("in the end: %d tokens, %d calls, %d flights, %d marks, want none", c.entries.tokens.len(), c.calls.Len(), len(c.flights), marks)
 	}
 }

@@ -28,14 +28,14 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 // DeleteToken implements [oauthstore.TokenStore].
 func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	c := s.start()
-	defer s.deleted(c, id)
+	defer s.finish(c, func(now uint64) { s.deleted(now, id) })
 	return s.store.DeleteToken(ctx, id)
 }
 
 // DeleteTokens implements [oauthstore.TokenStore].
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	c := s.start()
-	defer s.changedAll(c)
+	defer s.finish(c, s.changedAll)
 	return s.store.DeleteTokens(ctx)
 }
 
@@ -47,36 +47,33 @@ func (s *Store) write(id string, token *oauthstore.OAuthToken, save func() error
 	asked, err := *token, errPanicked
 	asked.ID = cmp.Or(id, asked.ID)
 	c := s.start()
-	defer func() {
+	defer s.finish(c, func(now uint64) {
 		if err != nil {
-			s.failed(c, &asked, err)
+			s.failed(now, &asked, err)
 		} else {
-			s.saved(c, &asked, token)
+			s.saved(c, now, &asked, token)
 		}
-	}()
+	})
 	err = save()
 	return err
 }
 
 // saved remembers what the write c, asked for with asked, has filled in. Where it cannot know whether that still is
 // what is stored, it forgets.
-func (s *Store) saved(c *call, asked, filled *oauthstore.OAuthToken) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.calls, c)
+func (s *Store) saved(c *call, now uint64, asked, filled *oauthstore.OAuthToken) {
 	if s.closed {
 		return
 	}
-	id, user := filled.ID, filled.UserName
-	s.tell(id, user)
-	s.part(id)
+	id, user, m := filled.ID, filled.UserName, &s.marks
+	was := s.entries.tokens.peek(id)
+	settled := !m.record(c.seq, id, user) && !m.user(c.seq, user) && m.ids.peek(id).seen <= c.seq
+	m.wrote(now, id, user)
+	s.markFormer(now, was)
 
-	was := s.entries.tokens.get(id)
-	settled := !c.void && !c.ids[id] && !c.users[user] && (was == nil || was.seq < c.seq)
 	s.entries.noIDs.drop(id)
 	s.entries.noUsers.dropName(user)
 	if settled && was != nil && was.token.UserName == user && was.token.ClientID == filled.ClientID {
-		s.keepLeads(user, id)
+		s.entries.users.dropOf(user, func(_ key, l *lead) bool { return l.id != id })
 	} else {
 		s.entries.users.dropName(user) // it may be a better match than what they lead to
 	}
@@ -96,26 +93,43 @@ func (s *Store) saved(c *call, asked, filled *oauthstore.OAuthToken) {
 	}
 }
 
-// keepLeads drops what the user name leads to, but for the record under id.
-func (s *Store) keepLeads(user, id string) {
-	clients := s.entries.users.names.get(user)
-	for client, l := range clients {
-		if l.id != id {
-			delete(clients, client)
-		}
+// markFormer marks the user name that a record was remembered with before a write, so that finds by it do not first wait
+// for an answer from before.
+func (s *Store) markFormer(now uint64, was *record) {
+	if was != nil {
+		s.marks.wrote(now, "", was.token.UserName)
 	}
 }
 
-// failed forgets what the write c, asked for with asked, may have changed.
-func (s *Store) failed(c *call, asked *oauthstore.OAuthToken, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.calls, c)
+// failed forgets what the write, asked for with asked, may have changed.
+func (s *Store) failed(now uint64, asked *oauthstore.OAuthToken, err error) {
 	if surelyNothing(asked, err) {
 		return
 	}
-	s.tellAll()
-	s.entries.forget(asked)
+	e, m := &s.entries, &s.marks
+	switch oauthstore.RuleFor(asked) {
+	case oauthstore.RuleID:
+		was := e.tokens.peek(asked.ID)
+		m.wrote(now, asked.ID, asked.UserName)
+		s.markFormer(now, was)
+		if changesClient(asked, was) { // of a record whose user need not be the one in asked
+			m.anyUser = now
+			e.forgetUsers()
+		}
+		e.tokens.drop(asked.ID)
+		e.noIDs.drop(asked.ID)
+		e.forgetUser(asked.UserName)
+	case oauthstore.RuleUserName:
+		m.wrote(now, "", asked.UserName)
+		e.forgetUser(asked.UserName)
+		e.tokens.dropWhere(func(r *record) bool { return r.token.UserName == asked.UserName })
+		s.mayBeNew(now)
+	case oauthstore.RuleNone:
+		s.mayBeNew(now)
+	default: // another process may have given any record what it is found by
+		m.any = now
+		*e = newEntries(s.maxTokens)
+	}
 }
 
 // surelyNothing reports whether a write that has failed has stored nothing, and says nothing of what is stored: an
@@ -125,29 +139,17 @@ func surelyNothing(asked *oauthstore.OAuthToken, err error) bool {
 		errors.Is(err, oauthstore.ErrTokenNotFound) && asked.ID == "" && asked.UserName == ""
 }
 
-// forget drops all that a save of token may change.
-func (e *entries) forget(token *oauthstore.OAuthToken) {
-	switch oauthstore.RuleFor(token) {
-	case oauthstore.RuleAccessToken, oauthstore.RuleRefreshToken:
-		*e = newEntries(e.tokens.max) // another process may have given any record what it is found by
-		return
-	}
-	e.forgetUser(token.UserName)
-	if token.ID != "" {
-		was := e.tokens.get(token.ID)
-		e.noIDs.drop(token.ID)
-		e.tokens.drop(token.ID)
-		switch { // it may have given another client id to the record, whose user need not be the one in a copy of it
-		case token.ClientID == "":
-		case token.UserName == "" || was == nil:
-			e.forgetUsers()
-		default:
-			e.forgetUser(was.token.UserName)
-		}
-		return
-	}
-	e.noIDs = newLRU[*absence](e.noIDs.max) // it may have inserted under any id
-	e.tokens.dropWhere(func(r *record) bool { return token.UserName != "" && r.token.UserName == token.UserName })
+// changesClient reports whether a save by id may give the record, which was remembered as was, another client id and
+// leave it its user name.
+func changesClient(asked *oauthstore.OAuthToken, was *record) bool {
+	set := setIn(asked)
+	return set.ClientID != "" && set.UserName == "" && (was == nil || was.token.ClientID != set.ClientID)
+}
+
+// mayBeNew forgets which ids have no record: a write may have inserted one under any id.
+func (s *Store) mayBeNew(now uint64) {
+	s.marks.newID = now
+	s.entries.noIDs = newLRU[string, *absence](s.maxTokens)
 }
 
 // forgetUser drops what is known of a user name.
@@ -163,49 +165,15 @@ func (e *entries) forgetUsers() {
 }
 
 // deleted forgets the token under id, however its deletion has ended. What its user name leads to otherwise stays right.
-func (s *Store) deleted(c *call, id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.calls, c)
-	s.tell(id, "")
-	s.part(id)
+func (s *Store) deleted(now uint64, id string) {
+	s.marks.wrote(now, id, "")
+	s.markFormer(now, s.entries.tokens.peek(id))
 	s.entries.tokens.drop(id)
 	s.entries.noIDs.drop(id)
 }
 
 // changedAll forgets all, after a call that may have changed what any find returns.
-func (s *Store) changedAll(c *call) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.calls, c)
-	s.tellAll()
+func (s *Store) changedAll(now uint64) {
+	s.marks.any = now
 	s.entries = newEntries(s.maxTokens)
-}
-
-// tell tells the calls that are under way what was written.
-func (s *Store) tell(id, user string) {
-	for c := range s.calls {
-		c.ids[id] = true
-		if user != "" {
-			c.users[user] = true
-		}
-	}
-}
-
-// tellAll tells them that anything may have been written, and finds that begin now not to wait for them.
-func (s *Store) tellAll() {
-	for c := range s.calls {
-		c.void = true
-	}
-	clear(s.flights)
-}
-
-// part keeps finds that begin now from waiting for an answer that may be from before the record under id was written.
-// Any user name may have been its own.
-func (s *Store) part(id string) {
-	for k := range s.flights {
-		if k.user != "" || k.id == id {
-			delete(s.flights, k)
-		}
-	}
 }

@@ -73,9 +73,9 @@ func (e *Error) Unwrap() error {
 	return err
 }
 
-// Repeat panics with e if it is not nil. The new panic shows the value and the stack of the first one.
+// Repeat panics if e is a panic. The new panic shows the value and the stack of the first one.
 func (e *Error) Repeat() {
-	if e != nil {
+	if e != nil && e.Value != nil {
 		panic(&repeated{e})
 	}
 }
@@ -87,7 +87,6 @@ type repeated struct{ first *Error }
 func (r *repeated) Error() string {
 	shown := r.first.Error()
 	switch value := r.first.Value.(type) {
-	case nil:
 	case error, fmt.Stringer:
 		shown = fmt.Sprint(value)
 	default:

@@ -36,6 +36,8 @@ func TestRun_knowsHowACallHasEnded(t *testing.T) {
 	}
 	if p := run(runtime.Goexit); p == nil || p.Value != nil || !strings.Contains(p.Error(), "ended its goroutine") {
 		t.Errorf("a call that has ended its goroutine: got %v", p)
+	} else {
+		p.Repeat() // which is no panic
 	}
 }
 
