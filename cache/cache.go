@@ -131,7 +131,7 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 	defer s.finish(c, func(uint64) {})
 	tokens, err := s.store.GetTokens(ctx)
 	for _, t := range tokens {
-		s.glimpse(c, nil, t)
+		s.passOn(t)
 	}
 	return tokens, err
 }
@@ -142,9 +142,7 @@ func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, er
 		c := s.start()
 		defer s.finish(c, func(uint64) {})
 		for token, err := range oauthstore.AllTokens(ctx, s.store) {
-			if token != nil {
-				s.glimpse(c, nil, token)
-			}
+			s.passOn(token)
 			if !yield(token, err) {
 				return
 			}

@@ -251,23 +251,6 @@ func (s *Store) learnAbsence(c *call, now uint64, k key, err error) (overtaken b
 // no token: anybody may ask for anything.
 const longestAbsent = 1024
 
-// glimpse takes note of a token that the call c has returned to a caller who asked with partial, nil for one of all
-// tokens. It is not kept; but no find is to return an older one.
-func (s *Store) glimpse(c *call, partial, found *oauthstore.OAuthToken) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seq++
-	s.saw(s.seq, found)
-	r := s.entries.tokens.peek(found.ID)
-	if r == nil {
-		return
-	}
-	want := (&oauthstore.Record{Token: *r.token}).Found(partial)
-	if *want.Detached() != *found.Detached() {
-		s.entries.tokens.drop(found.ID)
-	}
-}
-
 // saw takes note of a token that a caller gets now, and drops what says that there is none.
 func (s *Store) saw(now uint64, token *oauthstore.OAuthToken) {
 	s.marks.saw(now, token.ID, token.UserName)

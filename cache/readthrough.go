@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"reflect"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -30,13 +31,47 @@ func (s *Store) learnAnew(c *call, k key, a answer) {
 	})
 }
 
-// pass lets a find through that cannot hit.
-func (s *Store) pass(partial *oauthstore.OAuthToken, find func() (*oauthstore.OAuthToken, error)) (*oauthstore.OAuthToken, error) {
+// pass lets a find through that cannot hit. What it has found is not kept; but no find is to return an older token.
+func (s *Store) pass(partial *oauthstore.OAuthToken, find func() (*oauthstore.OAuthToken, error)) (found *oauthstore.OAuthToken, err error) {
 	c := s.start()
-	defer s.finish(c, func(uint64) {})
-	found, err := find()
-	if found != nil {
-		s.glimpse(c, partial, found)
+	defer s.finish(c, func(now uint64) {
+		switch {
+		case found != nil:
+			s.glimpse(now, partial, found)
+		case err == nil || partial == nil:
+		case partial.ID != "":
+			s.learn(c, now, key{id: partial.ID}, answer{err: err})
+		case partial.UserName != "":
+			s.learn(c, now, key{user: partial.UserName, client: partial.ClientID}, answer{err: err})
+		}
+	})
+	return find()
+}
+
+// passOn is for one of all tokens, what pass is for one that was found.
+func (s *Store) passOn(token *oauthstore.OAuthToken) {
+	if token == nil {
+		return
 	}
-	return found, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq++
+	s.glimpse(s.seq, nil, token)
+}
+
+// glimpse takes note of a token that a caller who has asked with partial gets now. If it is remembered in another state, as
+// far as the caller's own fields show, it is forgotten.
+func (s *Store) glimpse(now uint64, partial, found *oauthstore.OAuthToken) {
+	s.saw(now, found)
+	r := s.entries.tokens.peek(found.ID)
+	if r == nil {
+		return
+	}
+	remembered, got := r.token, found
+	if _, ok := stored(found, ""); !ok {
+		remembered, got = (&oauthstore.Record{Token: *r.token}).Found(partial).Detached(), found.Detached()
+	}
+	if !reflect.DeepEqual(remembered, got) {
+		s.entries.tokens.drop(found.ID)
+	}
 }

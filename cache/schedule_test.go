@@ -87,6 +87,8 @@ type operation struct {
 	partial  *oauthstore.OAuthToken // of a find
 	uncached bool
 	found    *oauthstore.OAuthToken
+	others   []*oauthstore.OAuthToken // that a call which is no find has returned
+	shown    map[string]int           // by id: the first version that its caller may have seen of the record
 }
 
 type operationKey struct{}
@@ -283,7 +285,7 @@ func (s *schedule) chooseKinds() {
 	findUser := func(string) { s.find(s.somebody(), false) }
 	s.kinds = []func(id string){find, findUser}
 	for _, kind := range []func(id string){
-		find, findUser, s.findUncached, s.save, s.save, s.update, s.lease, s.saveLeased, s.delete, s.deleteAll, s.anotherProcess, s.someoneGivesUp,
+		find, findUser, s.findUncached, s.findOther, s.list, s.save, s.save, s.update, s.lease, s.saveLeased, s.delete, s.deleteAll, s.anotherProcess, s.someoneGivesUp,
 	} {
 		for range s.rng.IntN(4) {
 			s.kinds = append(s.kinds, kind)
@@ -314,7 +316,7 @@ func (s *schedule) begin(o *operation, do func(ctx context.Context) error) {
 		s.clock++
 		o.end, o.err = s.clock, err
 		s.sayLocked("%3d returns %s %v", o.n, show(o.found), err)
-		if what := s.untrue(o); what != "" {
+		if what := cmp.Or(s.untrue(o), s.older(o)); what != "" {
 			s.fail("%d, %s: %s", o.n, o.what, what)
 		}
 		o.giveUp()
@@ -323,7 +325,7 @@ func (s *schedule) begin(o *operation, do func(ctx context.Context) error) {
 
 func (s *schedule) find(partial *oauthstore.OAuthToken, uncached bool) {
 	o := &operation{what: "find " + show(partial), partial: partial, uncached: uncached}
-	byID := partial.ID != "" && s.rng.IntN(2) == 0
+	byID := partial.ID != "" && partial.Scope == "" && s.rng.IntN(2) == 0
 	if uncached {
 		o.what += " uncached"
 		if byID {
@@ -354,6 +356,33 @@ func (s *schedule) findUncached(id string) {
 	s.find(partial, true)
 }
 
+// findOther finds in a way that cannot hit.
+func (s *schedule) findOther(id string) {
+	s.mu.Lock()
+	partial := &oauthstore.OAuthToken{AccessToken: s.stored().AccessToken}
+	s.mu.Unlock()
+	switch s.rng.IntN(3) {
+	case 0:
+		partial = &oauthstore.OAuthToken{ID: id, Scope: "the caller's"}
+	case 1:
+		partial = s.somebody()
+		partial.Scope = "the caller's"
+	}
+	s.find(partial, true)
+}
+
+// list returns all tokens.
+func (s *schedule) list(string) {
+	o := &operation{what: "GetTokens"}
+	s.begin(o, func(ctx context.Context) error {
+		all, err := s.cache.GetTokens(ctx)
+		for _, t := range all {
+			o.others = append(o.others, taken(t))
+		}
+		return err
+	})
+}
+
 // taken returns a copy of what a caller got, who then does with it as they like.
 func taken(token *oauthstore.OAuthToken) *oauthstore.OAuthToken {
 	if token == nil {
@@ -368,16 +397,24 @@ func (s *schedule) write(what string, byName bool, do func(ctx context.Context) 
 	s.begin(&operation{what: what, write: true, byName: byName}, do)
 }
 
+// filling is write of a save that fills token in.
+func (s *schedule) filling(what string, byName bool, token *oauthstore.OAuthToken, do func(ctx context.Context) error) {
+	o := &operation{what: what + " " + show(token), write: true, byName: byName}
+	s.begin(o, func(ctx context.Context) error {
+		err := do(ctx)
+		if filled := taken(token); err == nil {
+			o.others = append(o.others, filled)
+		}
+		return err
+	})
+}
+
 func (s *schedule) save(string)   { s.saveBy("SaveToken", s.cache.SaveToken) }
 func (s *schedule) update(string) { s.saveBy("UpdateToken", s.cache.UpdateToken) }
 
 func (s *schedule) saveBy(method string, save func(context.Context, *oauthstore.OAuthToken) error) {
 	token := s.token()
-	s.write(method+" "+show(token), oauthstore.RuleFor(token) == oauthstore.RuleUserName, func(ctx context.Context) error {
-		err := save(ctx, token)
-		taken(token)
-		return err
-	})
+	s.filling(method, oauthstore.RuleFor(token) == oauthstore.RuleUserName, token, func(ctx context.Context) error { return save(ctx, token) })
 }
 
 func (s *schedule) delete(id string) {
@@ -455,13 +492,15 @@ func (s *schedule) lease(id string) {
 	s.mu.Lock()
 	request := oauthstore.LeaseRequest{ID: id, For: time.Hour, TakeOver: s.leases[id]}
 	s.mu.Unlock()
-	s.begin(&operation{what: "LeaseToken " + named(id), anew: id}, func(ctx context.Context) error {
+	o := &operation{what: "LeaseToken " + named(id), anew: id}
+	s.begin(o, func(ctx context.Context) error {
 		lease, err := s.cache.LeaseToken(ctx, request)
 		if err != nil {
 			return err
 		}
 		own := *lease
 		own.Token = taken(lease.Token)
+		o.others = append(o.others, own.Token)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.leases[id] = &own
@@ -480,11 +519,7 @@ func (s *schedule) saveLeased(id string) {
 	}
 	token.ID = ""
 	own := *lease
-	s.write("SaveLeased "+named(id)+" "+show(token), false, func(ctx context.Context) error {
-		err := s.cache.SaveLeased(ctx, &own, token)
-		taken(token)
-		return err
-	})
+	s.filling("SaveLeased "+named(id), false, token, func(ctx context.Context) error { return s.cache.SaveLeased(ctx, &own, token) })
 }
 
 // anotherProcess writes past the cache, all at once.
@@ -615,6 +650,15 @@ func (b *slowStore) FindTokenByID(ctx context.Context, id string) (*oauthstore.O
 	return b.find(ctx, "FindTokenByID", func(ctx context.Context) (*oauthstore.OAuthToken, error) { return b.Store.FindTokenByID(ctx, id) })
 }
 
+func (b *slowStore) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
+	var all []*oauthstore.OAuthToken
+	err := b.call(ctx, "GetTokens", func(ctx context.Context) (err error) { all, err = b.Store.GetTokens(ctx); return err })
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
 // save fills the argument in only where the answer arrives.
 func (b *slowStore) save(ctx context.Context, what string, token *oauthstore.OAuthToken, save func(context.Context, *oauthstore.OAuthToken) error) error {
 	own := *token
@@ -682,6 +726,44 @@ func (s *schedule) untrue(o *operation) string {
 		show(o.found), from, len(s.versions)-1, view(len(s.versions)-1))
 }
 
+// older says which token that o returned is older than what an earlier call has returned, if one is. It notes what o has
+// returned.
+func (s *schedule) older(o *operation) string {
+	o.shown = make(map[string]int)
+	for _, t := range o.others {
+		if what := s.olderOf(o, &oauthstore.OAuthToken{ID: t.ID}, t.ID, t); what != "" {
+			return what
+		}
+	}
+	switch {
+	case o.found != nil:
+		return s.olderOf(o, o.partial, o.found.ID, o.found)
+	case o.partial != nil && o.partial.ID != "" && errors.Is(o.err, oauthstore.ErrTokenNotFound):
+		return s.olderOf(o, o.partial, o.partial.ID, nil)
+	default:
+		return ""
+	}
+}
+
+func (s *schedule) olderOf(o *operation, partial *oauthstore.OAuthToken, id string, got *oauthstore.OAuthToken) string {
+	from := 0
+	if o.partial == nil || o.uncached && o.partial.Scope == "" {
+		from = o.first // it was read, or written, by this very call, and no field of the caller's own hides another state
+	}
+	for _, w := range s.ops {
+		if first, ok := w.shown[id]; ok && w.before(o) {
+			from = max(from, first)
+		}
+	}
+	for v := from; v < len(s.versions); v++ {
+		if s.versions[v].under(id).answer(partial) == show(got) {
+			o.shown[id] = v
+			return ""
+		}
+	}
+	return fmt.Sprintf("it returned %s of %s, which was not so in version %d, that an earlier call has returned, or later", show(got), named(id), from)
+}
+
 // view returns what the answer of the find o is looked for in: what it would have been in a version.
 //
 // While a write has taken effect and has not returned, the cache may know of later ones and not of that one: nobody can
@@ -744,7 +826,10 @@ func (s *schedule) missed(w, o *operation) bool { return w.byName && w.err != ni
 
 // answer is that of a version. Most are wanted many times.
 func (s *schedule) answer(v int, partial *oauthstore.OAuthToken) string {
-	k, _ := keyOf(partial)
+	k, ok := keyOf(partial)
+	if !ok {
+		return s.versions[v].answer(partial)
+	}
 	a, ok := s.answers[asked{v, k}]
 	if !ok {
 		a = s.versions[v].answer(partial)
@@ -789,7 +874,7 @@ func (s *schedule) checkRemembered() {
 		}
 		o := &operation{partial: k.partial(), begin: s.clock + 1, first: len(s.versions) - 1}
 		o.found, o.err = a.copied(k)
-		if what := s.untrue(o); what != "" {
+		if what := cmp.Or(s.untrue(o), s.older(o)); what != "" {
 			s.fail("a find of %s: %s", show(o.partial), what)
 		}
 	}
