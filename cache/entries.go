@@ -68,6 +68,10 @@ type record struct {
 	stamp
 	token   *oauthstore.OAuthToken
 	expired bool // when it was read
+
+	// doubted says that a write has failed which may have changed it. It is not what a find returns any more; but what it
+	// was tells how little another write may change.
+	doubted bool
 }
 
 // A lead says under which id the token of a user name and client id was found. It holds for as long as the token that
@@ -132,14 +136,17 @@ func (s *Store) recall(k key, now time.Time) (answer, bool) {
 // held returns the token that is remembered under k, and what leads to it where k is a user name.
 func (s *Store) held(k key) (*lead, *record) {
 	if k.id != "" {
-		return nil, s.entries.tokens.get(k.id)
+		if r := s.entries.tokens.get(k.id); r != nil && !r.doubted {
+			return nil, r
+		}
+		return nil, nil
 	}
 	l := s.entries.users.get(k)
 	if l == nil {
 		return nil, nil
 	}
 	r := s.entries.tokens.get(l.id)
-	if r == nil || !leads(k, r.token) || r.token.ClientID != l.client {
+	if r == nil || r.doubted || !leads(k, r.token) || r.token.ClientID != l.client {
 		return nil, nil
 	}
 	return l, r
@@ -199,7 +206,7 @@ func (s *Store) learnToken(c *call, now uint64, k key, found *oauthstore.OAuthTo
 	}
 	st, m := s.stamp(c), &s.marks
 	r := s.entries.tokens.peek(token.ID)
-	same := r != nil && reflect.DeepEqual(r.token, token)
+	same := r != nil && !r.doubted && reflect.DeepEqual(r.token, token)
 	if !same && (m.record(c.seq, token.ID, token.UserName) || m.ids.peek(token.ID).seen > c.seq) {
 		s.saw(now, token)
 		s.entries.tokens.drop(token.ID)
@@ -260,7 +267,7 @@ func (s *Store) saw(now uint64, token *oauthstore.OAuthToken) {
 
 func (s *Store) putToken(token *oauthstore.OAuthToken, st stamp) {
 	s.entries.noIDs.drop(token.ID)
-	s.entries.tokens.put(token.ID, &record{st, token, token.Expired(oauthstore.DefaultLeeway)})
+	s.entries.tokens.put(token.ID, &record{stamp: st, token: token, expired: token.Expired(oauthstore.DefaultLeeway)})
 }
 
 func (s *Store) putLead(k key, token *oauthstore.OAuthToken, st stamp) {

@@ -64,7 +64,7 @@ func (s *Store) passOn(token *oauthstore.OAuthToken) {
 func (s *Store) glimpse(now uint64, partial, found *oauthstore.OAuthToken) {
 	s.saw(now, found)
 	r := s.entries.tokens.peek(found.ID)
-	if r == nil {
+	if r == nil || r.doubted {
 		return
 	}
 	remembered, got := r.token, found

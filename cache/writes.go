@@ -72,7 +72,7 @@ func (s *Store) saved(c *call, now uint64, asked, filled *oauthstore.OAuthToken)
 
 	s.entries.noIDs.drop(id)
 	s.entries.noUsers.dropName(user)
-	if settled && was != nil && was.token.UserName == user && was.token.ClientID == filled.ClientID {
+	if settled && was != nil && !was.doubted && was.token.UserName == user && was.token.ClientID == filled.ClientID {
 		s.entries.users.dropOf(user, func(_ key, l *lead) bool { return l.id != id })
 	} else {
 		s.entries.users.dropName(user) // it may be a better match than what they lead to
@@ -116,7 +116,9 @@ func (s *Store) failed(now uint64, asked *oauthstore.OAuthToken, err error) {
 			m.anyUser = now
 			e.forgetUsers()
 		}
-		e.tokens.drop(asked.ID)
+		if was != nil {
+			was.doubted = true
+		}
 		e.noIDs.drop(asked.ID)
 		e.forgetUser(asked.UserName)
 	case oauthstore.RuleUserName:
