@@ -11,8 +11,8 @@
 // Wrapped around the store and not the cache, as here, the operations are those that cost requests.
 //
 // The package needs the API of OpenTelemetry only. Where the program sets no provider, global or by
-// [WithTracerProvider] and [WithMeterProvider], nothing is recorded. README.md beside this file lists every metric, span
-// and attribute.
+// [WithTracerProvider] and [WithMeterProvider], nothing is recorded, and an operation costs three allocations at most.
+// README.md beside this file lists every metric, span and attribute.
 //
 // # Outcomes
 //

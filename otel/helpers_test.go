@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 	"testing"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -135,6 +136,29 @@ func (r *recording) names() (names []string) {
 		names = append(names, s.Name)
 	}
 	return names
+}
+
+// wantUTF8 demands that all that is exported is UTF-8: exporters refuse all that they send together with what is not.
+func (r *recording) wantUTF8() {
+	r.t.Helper()
+	check := func(attributes []attribute.KeyValue) {
+		for _, a := range attributes {
+			if !utf8.ValidString(a.Value.AsString()) {
+				r.t.Errorf("%s: not UTF-8: %q", a.Key, a.Value.AsString())
+			}
+		}
+	}
+	for _, m := range r.metrics() {
+		for _, p := range r.points(m.Name) {
+			check(p.attributes.ToSlice())
+		}
+	}
+	for _, s := range r.exporter.GetSpans() {
+		check(s.Attributes)
+		for _, e := range s.Events {
+			check(e.Attributes)
+		}
+	}
 }
 
 // text is all that there is in what is exported.

@@ -37,6 +37,11 @@ const (
 	refused        outcome = "refused"
 )
 
+// ofOperations are what the operations of a store come to.
+var ofOperations = []outcome{
+	ok, notFound, conflict, invalid, leaseLost, accessDenied, throttled, unavailable, corrupt, unsupported, canceled, timeout, failed,
+}
+
 // outcomeOf classifies the error of something that was done within ctx.
 func outcomeOf(ctx context.Context, err error) outcome {
 	if err == nil {
@@ -112,7 +117,7 @@ func (o outcome) errorType() []attribute.KeyValue {
 	case !o.failure():
 		return nil
 	case o == failed:
-		return []attribute.KeyValue{errorTypeKey.String("_OTHER")}
+		return []attribute.KeyValue{errorTypeKey.String(other)}
 	default:
 		return []attribute.KeyValue{errorTypeKey.String(string(o))}
 	}

@@ -3,6 +3,7 @@ package oauthotel
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -63,7 +64,7 @@ func (r *requests) asked(ctx context.Context, e oauthstore.Event) {
 	switch {
 	case e.Err == nil:
 	case e.Code != "":
-		attributes = append(attributes, errorTypeKey.String(e.Code))
+		attributes = append(attributes, errorTypeKey.String(knownCode(e.Code)))
 	default:
 		attributes = append(attributes, result.errorType()...)
 	}
@@ -98,5 +99,5 @@ func (r *requests) secret(e oauthstore.Event) []attribute.KeyValue {
 	if !r.ids || e.Secret == "" {
 		return nil
 	}
-	return []attribute.KeyValue{secretKey.String(e.Secret)}
+	return []attribute.KeyValue{secretKey.String(strings.ToValidUTF8(e.Secret, "\uFFFD"))}
 }

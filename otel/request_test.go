@@ -3,6 +3,7 @@ package oauthotel_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -66,6 +67,37 @@ func TestStoreObserver_requests(t *testing.T) {
 		named := within(t, requestEvent(c.err, c.code), oauthotel.WithRecordIDs()).span("awssm GetSecretValue")
 		wantAttribute(t, what, named.Attributes, "oauthstore.secret", "p/token_record-17")
 	}
+}
+
+// A service, or a proxy, can put anything into a header.
+func TestStoreObserver_codesThatAreNotKnownAreOne(t *testing.T) {
+	r := record(t)
+	observe := oauthotel.StoreObserver(r.options(oauthotel.WithRecordIDs())...)
+	ctx, caller := r.tracers.Tracer("test").Start(t.Context(), "caller")
+	known := []string{
+		"ThrottlingException", "ResourceNotFoundException", "AccessDeniedException", "InternalServiceError", "ValidationException",
+		"NotFound", "PermissionDenied", "Unavailable", "ResourceExhausted", "400", "403", "404", "429", "500", "503",
+	}
+	for _, code := range known {
+		observe(ctx, requestEvent(errors.New("failed"), code))
+	}
+	for i := range 100 {
+		for _, code := range []string{fmt.Sprint("Code", i), fmt.Sprint("\xff", i), fmt.Sprint("Code(", 20+i, ")"), fmt.Sprint(900 + i), "+403", "0403"} {
+			observe(ctx, requestEvent(errors.New("failed"), code))
+		}
+	}
+	caller.End()
+	e := requestEvent(errors.New("failed"), "\xff")
+	e.Secret = "p/token_\xff"
+	observe(ctx, e)
+	for _, code := range known {
+		r.wantCount(1, "oauthstore.request.duration", str("oauthstore.backend", "awssm"), str("oauthstore.request.operation", "GetSecretValue"), str("error.type", code))
+	}
+	r.wantCount(601, "oauthstore.request.duration", str("oauthstore.backend", "awssm"), str("oauthstore.request.operation", "GetSecretValue"), str("error.type", "_OTHER"))
+	if n := len(r.points("oauthstore.request.duration")); n != len(known)+1 {
+		t.Errorf("got %d series, want %d", n, len(known)+1)
+	}
+	r.wantUTF8()
 }
 
 func TestStoreObserver_makesNoTraceOfARequestAlone(t *testing.T) {

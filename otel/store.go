@@ -24,6 +24,7 @@ import (
 type Store struct {
 	telemetry
 	store      oauthstore.TokenStore
+	methods    map[string]*method
 	operations metric.Int64Counter
 	durations  metric.Float64Histogram
 }
@@ -45,6 +46,7 @@ func Wrap(store oauthstore.TokenStore, options ...Option) *Store {
 	return &Store{
 		telemetry:  t,
 		store:      store,
+		methods:    newMethods(),
 		operations: t.counter("oauthstore.operations", "{operation}", "Operations of the token store."),
 		durations:  t.duration("oauthstore.operation.duration", "Duration of operations of the token store."),
 	}
@@ -103,7 +105,9 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 	ctx, op := s.begin(ctx, "GetTokens")
 	defer op.end(ctx)
 	tokens, err := s.store.GetTokens(ctx)
-	op.set(tokensKey.Int(len(tokens)))
+	if op.recorded() {
+		op.set(tokensKey.Int(len(tokens)))
+	}
 	return tokens, op.done(err)
 }
 
@@ -143,8 +147,9 @@ func (s *Store) Tokens(ctx context.Context) iter.Seq2[*oauthstore.OAuthToken, er
 
 // Repair implements [oauthstore.Repairer] with the wrapped store.
 func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oauthstore.RepairReport, error) {
-	ctx, op := s.begin(ctx, "Repair", dryRunKey.Bool(opts.DryRun))
+	ctx, op := s.begin(ctx, "Repair")
 	defer op.end(ctx)
+	op.set(dryRunKey.Bool(opts.DryRun))
 	r, ok := s.store.(oauthstore.Repairer)
 	if !ok {
 		return &oauthstore.RepairReport{}, op.unsupported()
@@ -166,7 +171,7 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 		return nil, op.unsupported()
 	}
 	lease, err := l.LeaseToken(ctx, request)
-	if err == nil && lease != nil {
+	if err == nil && lease != nil && op.recorded() {
 		op.set(heldKey.Bool(lease.Held), takenOverKey.Bool(lease.TakenOver))
 		op.set(codeAttribute(lease.Refused)...)
 	}
@@ -206,7 +211,7 @@ func (s *Store) ReleaseLease(ctx context.Context, lease *oauthstore.Lease) error
 	if !ok {
 		return op.unsupported()
 	}
-	if lease != nil {
+	if lease != nil && op.recorded() {
 		op.set(codeAttribute(lease.Refused)...)
 	}
 	return op.done(l.ReleaseLease(ctx, lease))
@@ -222,10 +227,39 @@ const (
 	takenOverKey  = attribute.Key("oauthstore.lease.taken_over")
 )
 
+// A method is one of the store's, with all that is recorded of its calls: made once, since to make it for each call would
+// cost more than the call itself if nothing is recorded.
+type method struct {
+	name, span string
+	start      []trace.SpanStartOption
+	count      map[outcome][]metric.AddOption
+	time       map[outcome][]metric.RecordOption
+}
+
+func newMethods() map[string]*method {
+	all := make(map[string]*method)
+	for _, name := range []string{
+		"FindToken", "FindTokenByID", "SaveToken", "UpdateToken", "DeleteToken", "GetTokens", "DeleteTokens", "Tokens", "Repair",
+		"LeaseToken", "RenewLease", "SaveLeased", "ReleaseLease",
+	} {
+		named := operationKey.String(name)
+		m := &method{
+			name: name, span: "oauthstore." + name, start: []trace.SpanStartOption{trace.WithAttributes(named)},
+			count: make(map[outcome][]metric.AddOption), time: make(map[outcome][]metric.RecordOption),
+		}
+		for _, o := range ofOperations {
+			m.count[o] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(append(o.attributes(), named)...))}
+			m.time[o] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(append(o.errorType(), named)...))}
+		}
+		all[name] = m
+	}
+	return all
+}
+
 // An operation is under way from begin to end.
 type operation struct {
+	*method
 	on    *Store
-	name  string
 	span  trace.Span
 	begun time.Time
 	aside time.Duration // that is not the store's
@@ -236,10 +270,14 @@ type operation struct {
 // errNotReturned stands for the outcome of an operation that has none: the wrapped store has panicked.
 var errNotReturned = errors.New("oauthotel: the store has not returned")
 
-func (s *Store) begin(ctx context.Context, name string, attributes ...attribute.KeyValue) (context.Context, *operation) {
-	ctx, span := s.tracer.Start(ctx, "oauthstore."+name, trace.WithAttributes(append(attributes, operationKey.String(name))...))
-	return ctx, &operation{on: s, name: name, span: span, begun: time.Now(), err: errNotReturned}
+func (s *Store) begin(ctx context.Context, name string) (context.Context, operation) {
+	m := s.methods[name]
+	ctx, span := s.tracer.Start(ctx, m.span, m.start...)
+	return ctx, operation{method: m, on: s, span: span, begun: time.Now(), err: errNotReturned}
 }
+
+// recorded reports whether the span is.
+func (o *operation) recorded() bool { return o.span.IsRecording() }
 
 func (o *operation) set(attributes ...attribute.KeyValue) { o.span.SetAttributes(attributes...) }
 
@@ -284,10 +322,11 @@ func (o *operation) unsupported() error {
 func (o *operation) end(ctx context.Context) {
 	took := time.Since(o.begun) - o.aside
 	result := outcomeOf(ctx, o.err)
-	name := operationKey.String(o.name)
-	o.on.operations.Add(ctx, 1, metric.WithAttributes(append(result.attributes(), name)...))
-	o.on.durations.Record(ctx, took.Seconds(), metric.WithAttributes(append(result.errorType(), name)...))
-	o.set(o.on.recordID(o.id)...)
-	result.mark(o.span)
+	o.on.operations.Add(ctx, 1, o.count[result]...)
+	o.on.durations.Record(ctx, took.Seconds(), o.time[result]...)
+	if o.recorded() {
+		o.set(o.on.recordID(o.id)...)
+		result.mark(o.span)
+	}
 	o.span.End()
 }

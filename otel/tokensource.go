@@ -179,7 +179,7 @@ func codeAttribute(code string) []attribute.KeyValue {
 	case code == "":
 		return nil
 	case !slices.Contains(errorCodes, code):
-		code = "_OTHER"
+		code = other
 	}
 	return []attribute.KeyValue{codeKey.String(code)}
 }

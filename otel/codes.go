@@ -1,0 +1,64 @@
+package oauthotel
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// other is the value of error.type for what has no name of its own (semantic conventions).
+const other = "_OTHER"
+
+// knownCode is the service's code for an error, if that is one of those that the services document: a header or a body
+// could bring another one with each answer, or one that is not UTF-8, for which exporters refuse all that they send.
+func knownCode(code string) string {
+	if serviceCodes[code] || isHTTPStatus(code) {
+		return code
+	}
+	return other
+}
+
+// isHTTPStatus reports whether the code is an HTTP status that has a name, as Vault's are.
+func isHTTPStatus(code string) bool {
+	n, err := strconv.Atoi(code)
+	return err == nil && http.StatusText(n) != "" && strconv.Itoa(n) == code
+}
+
+// serviceCodes are the error codes of the services.
+var serviceCodes = func() map[string]bool {
+	all := make(map[string]bool)
+	for _, codes := range [][]string{awsCodes, googleCodes} {
+		for _, code := range codes {
+			all[code] = true
+		}
+	}
+	return all
+}()
+
+// awsCodes are those of Secrets Manager's operations, the common errors of AWS, and what AWS calls throttling and
+// credentials elsewhere (API references of Secrets Manager, STS and KMS; retry.DefaultThrottleErrorCodes of the SDK).
+var awsCodes = []string{
+	"DecryptionFailure", "EncryptionFailure", "InternalServiceError", "InvalidNextTokenException", "InvalidParameterException",
+	"InvalidRequestException", "LimitExceededException", "MalformedPolicyDocumentException", "PreconditionNotMetException",
+	"PublicPolicyException", "ResourceExistsException", "ResourceNotFoundException",
+
+	"AccessDenied", "AccessDeniedException", "AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature",
+	"IncompleteSignatureException", "InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken",
+	"MissingAuthenticationTokenException", "NotAuthorized", "OptInRequired", "RequestExpired", "SignatureDoesNotMatch",
+	"UnrecognizedClientException",
+
+	"BandwidthLimitExceeded", "EC2ThrottledException", "PriorRequestNotComplete", "ProvisionedThroughputExceededException",
+	"RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "SlowDown", "Throttling", "ThrottledException",
+	"ThrottlingException", "TooManyRequestsException", "TransactionInProgressException",
+
+	"InternalError", "InternalFailure", "InternalServerError", "InvalidAction", "MalformedHttpRequestException",
+	"NotImplemented", "NotImplementedException", "RequestAbortedException", "RequestEntityTooLargeException", "RequestTimeout",
+	"RequestTimeoutException", "SerializationException", "ServiceUnavailable", "ServiceUnavailableException", "UnknownError",
+	"UnknownOperation", "UnknownOperationException", "ValidationError", "ValidationException",
+}
+
+// googleCodes are those of google.rpc.Code, as gRPC for Go writes them.
+var googleCodes = []string{
+	"Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists", "PermissionDenied",
+	"ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss",
+	"Unauthenticated",
+}
