@@ -150,6 +150,7 @@ type patience struct {
 	store  *Store
 	name   string        // of the secret, empty where it is about several
 	window time.Duration // over which the service counts; 0 is not worth waiting for
+	longer int           // how often the pause doubles where the call is throttled, from twice the window
 	most   int           // tries where the call is throttled
 	bulk   *bulk         // which decides on that instead, if the call is a write of one
 
@@ -158,13 +159,13 @@ type patience struct {
 }
 
 func (s *Store) patience(name string) patience {
-	return patience{store: s, name: name, window: s.driver.Limits().Window, most: maxThrottles, bulk: s.bulk}
+	return patience{store: s, name: name, window: s.driver.Limits().Window, longer: 2, most: maxThrottles, bulk: s.bulk}
 }
 
 // patienceOfMany is for reads of many secrets, which may be more in a second than the service allows: then one may be
-// refused again and again, since others get through.
+// refused again and again, since others get through. A few refusals cost little; the pauses grow if there are many.
 func (s *Store) patienceOfMany(name string) patience {
-	return patience{store: s, name: name, window: time.Second / 4, most: 3 * maxThrottles}
+	return patience{store: s, name: name, window: 20 * time.Millisecond, longer: 6, most: 3 * maxThrottles}
 }
 
 // outlasts waits where a call was throttled, and reports whether it is to be made again.
@@ -199,7 +200,7 @@ func (p *patience) count(err error) time.Duration {
 		return next(elapsed(p.start) < maxBlocked, failurePause, p.blocks)
 	case errors.Is(err, oauthstore.ErrThrottled) && p.window > 0:
 		p.throttles++
-		more, longest := p.throttles <= p.most, 2
+		more, longest := p.throttles <= p.most, p.longer
 		if p.bulk != nil {
 			more, longest = !p.bulk.stalled(), 4
 		}
