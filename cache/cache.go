@@ -7,13 +7,15 @@
 //     returns. The copy is what the wrapped store returned, what it remembers for a later save included: a stale one
 //     does not undo what others have saved.
 //   - Writes through the Store are seen by every find that begins after they have returned, Repair among them. A write
-//     that fails, of which nobody knows whether it has taken effect, makes the Store forget what it may have changed;
-//     by user name, what it knows under that name.
+//     that fails may have taken effect all the same: the Store forgets what it may have changed, which is what it knows
+//     under the id or the user name of the token. A save by access, grant or refresh token that fails makes it forget all.
+//   - No find returns an older state of a token than an earlier call of the Store has returned, whichever method that was.
 //   - An access token that has expired, or does within [oauthstore.DefaultLeeway], is read again before it is
 //     returned: another process may have refreshed it. One that had expired already when it was read is not read
 //     more often than [WithNegativeTTL] says.
-//   - Finds of one token that miss at the same time share one request. A caller who gives up does not end it for the
-//     others.
+//   - Finds of one token that miss at the same time share one request, whatever is written to other tokens meanwhile. A
+//     caller who gives up does not end it for the others. A request that takes longer than [WithTimeout] says is given up,
+//     and the next find makes another.
 //
 // What it does not guarantee: writes of other processes, or past the Store, are not seen for as long as [WithTTL] says,
 // and of a token that was not found for as long as WithNegativeTTL says. Whoever must know what is stored now takes a
@@ -21,7 +23,9 @@
 // before they use a refresh token. All other finds, by access, grant or refresh token or with fields of the caller's own,
 // and GetTokens, go to the wrapped store and are not kept.
 //
-// Tokens are in the process's memory, as every token in use is. They stay there until they are read anew, pushed out
+// If the wrapped store panics during a request that finds share, each of these finds panics.
+//
+// Tokens are in the process's memory, as every token in use is. They stay there until they are read again, pushed out
 // by others, or the Store is closed.
 //
 // Only what the contract of [oauthstore.OAuthToken] demands is kept: tokens that remember what was read, as
@@ -234,8 +238,8 @@ func (s *Store) find(ctx context.Context, k key) (*oauthstore.OAuthToken, error)
 	return a.copied(k)
 }
 
-// wait waits for the answer of f, for a find that began at a moment. If a call has overtaken f before, it waits for
-// another flight, which began later than the find.
+// wait waits for the answer of f, for a find that began at a moment. If another call has overtaken f before, its answer is
+// for finds that began earlier, and this one looks again.
 func (s *Store) wait(ctx context.Context, f *flight, began uint64, k key) (answer, *panics.Error) {
 	for {
 		select {
@@ -246,19 +250,44 @@ func (s *Store) wait(ctx context.Context, f *flight, began uint64, k key) (answe
 		if !f.overtaken || f.call.seq > began {
 			return f.answer, f.panicked
 		}
-		if f = s.joinAfter(ctx, k, began); f == nil {
-			token, err := s.ask(ctx, k)
-			return answer{token, err}, nil
+		a, next := s.again(ctx, k, began)
+		if next == nil {
+			return a, nil
 		}
+		f = next
 	}
 }
 
-// ask asks the wrapped store.
-func (s *Store) ask(ctx context.Context, k key) (*oauthstore.OAuthToken, error) {
-	if k.id != "" {
-		return s.store.FindTokenByID(ctx, k.id)
+// again returns an answer for a find that began at a moment, or a flight that began later.
+func (s *Store) again(ctx context.Context, k key, began uint64) (answer, *flight) {
+	s.mu.Lock()
+	if a, ok := s.recall(k, time.Now()); ok {
+		s.mu.Unlock()
+		return a, nil
 	}
-	return s.store.FindToken(ctx, &oauthstore.OAuthToken{UserName: k.user, ClientID: k.client})
+	if s.closed {
+		s.mu.Unlock()
+		token, err := s.ask(ctx, k)
+		return answer{token, err}, nil
+	}
+	defer s.mu.Unlock()
+	if f := s.flights[k]; f != nil && f.call.seq > began {
+		return answer{}, f
+	}
+	return answer{}, s.launch(ctx, k)
+}
+
+// ask asks the wrapped store. It returns a token or an error.
+func (s *Store) ask(ctx context.Context, k key) (token *oauthstore.OAuthToken, err error) {
+	if k.id != "" {
+		token, err = s.store.FindTokenByID(ctx, k.id)
+	} else {
+		token, err = s.store.FindToken(ctx, &oauthstore.OAuthToken{UserName: k.user, ClientID: k.client})
+	}
+	if token == nil && err == nil {
+		err = errNoAnswer
+	}
+	return token, err
 }
 
 func unsupported(method string) error {

@@ -200,31 +200,25 @@ func (s *Store) learn(c *call, now uint64, k key, a answer) (overtaken bool) {
 }
 
 func (s *Store) learnToken(c *call, now uint64, k key, found *oauthstore.OAuthToken) (overtaken bool) {
+	m, r, absent := &s.marks, s.entries.tokens.peek(found.ID), s.absent(k)
 	token, ok := stored(found, k.client)
-	if !ok || k.id != "" && k.id != token.ID || k.user != "" && !leads(k, token) {
-		return false // not to be kept, or not what was asked for
-	}
-	st, m := s.stamp(c), &s.marks
-	r := s.entries.tokens.peek(token.ID)
-	same := r != nil && !r.doubted && reflect.DeepEqual(r.token, token)
-	if !same && (m.record(c.seq, token.ID, token.UserName) || m.ids.peek(token.ID).seen > c.seq) {
-		s.saw(now, token)
-		s.entries.tokens.drop(token.ID)
-		return true
-	}
-	absent := s.absent(k)
-	s.saw(now, token)
-	if !same || r.seq < c.seq {
-		s.putToken(token, st)
+	ok = ok && (k.id == token.ID || k.user != "" && leads(k, token)) // else it is not what was asked for
+	same := ok && r != nil && !r.doubted && reflect.DeepEqual(r.token, token)
+	overtaken = !same && (m.record(c.seq, found.ID, found.UserName) || m.ids.peek(found.ID).seen > c.seq)
+	s.saw(now, found)
+	switch {
+	case overtaken || !ok:
+		s.entries.tokens.drop(found.ID)
+	case !same || r.seq < c.seq:
+		s.putToken(token, s.stamp(c))
 	}
 	switch l := s.entries.users.get(k); {
-	case k.user == "":
-		return false
+	case overtaken || k.user == "":
+		return overtaken
 	case m.user(c.seq, k.user):
 		return true
-	case absent != nil && absent.seq > c.seq, l != nil && l.seq > c.seq:
-	default:
-		s.putLead(k, token, st)
+	case ok && (absent == nil || absent.seq < c.seq) && (l == nil || l.seq < c.seq):
+		s.putLead(k, token, s.stamp(c))
 	}
 	return false
 }

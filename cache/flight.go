@@ -87,19 +87,6 @@ func (s *Store) join(ctx context.Context, k key) *flight {
 	return s.launch(ctx, k)
 }
 
-// joinAfter returns a flight for k that began after a moment, or nil if the Store is closed.
-func (s *Store) joinAfter(ctx context.Context, k key, moment uint64) *flight {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
-	}
-	if f := s.flights[k]; f != nil && f.call.seq > moment {
-		return f
-	}
-	return s.launch(ctx, k)
-}
-
 // launch begins a flight, which goes on when ctx ends; ctx lends it its values. The caller holds s.mu.
 func (s *Store) launch(ctx context.Context, k key) *flight {
 	f := &flight{call: s.begin(), done: make(chan struct{})}
@@ -109,11 +96,10 @@ func (s *Store) launch(ctx context.Context, k key) *flight {
 	s.running++
 	// A store that does not heed its context is waited for no longer.
 	stop := context.AfterFunc(ctx, func() { s.land(k, f, answer{err: s.inTime(ctx, ctx.Err())}, nil) })
-	a := answer{err: errNoAnswer}
+	var a answer
 	go panics.Run(func() {
-		if token, err := s.ask(ctx, k); token != nil || err != nil {
-			a = answer{token, s.inTime(ctx, err)}
-		}
+		token, err := s.ask(ctx, k)
+		a = answer{token, s.inTime(ctx, err)}
 	}, func(p *panics.Error) {
 		stop()
 		if p != nil {

@@ -14,7 +14,7 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 		return nil, unsupported("LeaseToken")
 	}
 	c, a := s.start(), answer{err: errNoAnswer}
-	defer func() { s.learnAnew(c, key{id: request.ID}, a) }()
+	defer func() { s.learnThrough(c, key{id: request.ID}, a) }()
 	lease, err := l.LeaseToken(ctx, request)
 	switch {
 	case err != nil:

@@ -46,8 +46,8 @@ func WithNegativeTTL(d time.Duration) Option {
 }
 
 // WithMaxTokens bounds how many tokens are remembered; those that were found least recently make room. Default 1000.
-// The bound counts on its own for user names, and for ids and user names that were not found, none of which push out
-// tokens.
+// The bound counts on its own for user names with their client ids, for ids that were not found, and for user names that
+// were not found: none of these pushes out tokens.
 func WithMaxTokens(n int) Option {
 	return func(c *config) { c.maxTokens = n }
 }
@@ -61,13 +61,15 @@ func WithBackgroundRefresh(age time.Duration) Option {
 }
 
 // WithTimeout bounds a request that finds share, or that is made in the background: it goes on when the context of
-// the caller who began it ends. Default 1 minute.
+// the caller who began it ends. A find whose request takes longer is [oauthstore.ErrUnavailable] and
+// [context.DeadlineExceeded], also where the wrapped store does not heed its context. Default 1 minute.
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }
 
 // WithObserver calls observe for every find that can hit, and every read in the background. It is called by many
-// goroutines at once, and the find waits for it. Its context is that of the find.
+// goroutines at once, and the find waits for it. Its context is that of the find. If it panics in the background, the next
+// find panics.
 func WithObserver(observe func(context.Context, Event)) Option {
 	return func(c *config) { c.observer, c.observerSet = observe, true }
 }

@@ -10,7 +10,7 @@ import (
 // readThrough asks the wrapped store with k, for a caller who does not want what is remembered.
 func (s *Store) readThrough(k key, read func() (*oauthstore.OAuthToken, error)) (*oauthstore.OAuthToken, error) {
 	c, a := s.start(), answer{err: errNoAnswer}
-	defer func() { s.learnAnew(c, k, a) }()
+	defer func() { s.learnThrough(c, k, a) }()
 	token, err := read()
 	if token != nil || err != nil {
 		a = answer{token, err}
@@ -18,8 +18,8 @@ func (s *Store) readThrough(k key, read func() (*oauthstore.OAuthToken, error)) 
 	return token, err
 }
 
-// learnAnew remembers what c has read under k. Finds that begin now know it, or ask: they do not wait for one from before.
-func (s *Store) learnAnew(c *call, k key, a answer) {
+// learnThrough remembers what c has read under k. Finds that begin now know it, or ask: they do not wait for one from before.
+func (s *Store) learnThrough(c *call, k key, a answer) {
 	s.finish(c, func(now uint64) {
 		s.learn(c, now, k, a)
 		switch {

@@ -326,6 +326,64 @@ func TestRead_fromBeforeAFailedWriteIsNotShared(t *testing.T) {
 	require.Equal(t, "second", accessByID(t, s, "1"))
 }
 
+// The read, of what was remembered before, has its answer when the write begins.
+func TestRead_fromBeforeAFailedWriteDoesNotBringBackWhatWasRemembered(t *testing.T) {
+	b, g := newBackend(), newGate()
+	b.put(t, token("1", "alice", "", "first"))
+	s := newCache(t, b, steady()...)
+	require.Equal(t, "first", accessByID(t, s, "1"))
+	b.on(nil, g.hold("Find"))
+	old := make(chan error, 1)
+	go func() { old <- second(s.FindTokenByID(oauthstore.Uncached(context.Background()), "1")) }()
+	<-g.arrived
+	b.on(nil, failing("SaveToken"))
+	require.ErrorIs(t, s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", AccessToken: "second"}), errOutage)
+	b.on(nil, nil)
+	close(g.open)
+	require.NoError(t, <-old)
+	require.Equal(t, "second", accessByID(t, s, "1"))
+	require.Equal(t, "second", access(t, s, asUser("alice", "")))
+}
+
+// What the user name led to is not known, so the find waits for the read from before. Its answer is not for it.
+func TestRead_fromBeforeAWriteIsNotForFindsAfterIt(t *testing.T) {
+	for store, wrap := range map[string]func(b *backend) oauthstore.TokenStore{
+		"a store":                             func(b *backend) oauthstore.TokenStore { return b },
+		"one whose tokens are not to be kept": func(b *backend) oauthstore.TokenStore { return forgetful{b} },
+	} {
+		for name, write := range map[string]func(s *Store) error{
+			"a delete": func(s *Store) error { return s.DeleteToken(t.Context(), "1") },
+			"a rename": func(s *Store) error {
+				return s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", UserName: "bob"})
+			},
+		} {
+			b, g := newBackend(), newGate()
+			b.put(t, token("1", "alice", "", "first"))
+			s := newCache(t, wrap(b), steady()...)
+			b.on(nil, g.hold("Find"))
+			find := func() chan error {
+				found := make(chan error, 1)
+				go func() { found <- second(s.FindToken(context.Background(), asUser("alice", ""))) }()
+				return found
+			}
+			before := find()
+			<-g.arrived
+			b.on(nil, nil)
+			require.NoError(t, write(s))
+			after := []chan error{find(), find()}
+			await(func() bool { return s.Stats().Misses == 3 })
+			close(g.open)
+			require.NoError(t, <-before, name)
+			for _, found := range after {
+				require.ErrorIs(t, <-found, oauthstore.ErrTokenNotFound, "%s, after %s", store, name)
+			}
+			if store == "a store" {
+				require.Equal(t, 2, b.count(), "they share a request, or know the answer")
+			}
+		}
+	}
+}
+
 // The first write takes effect first and returns last. What it has filled in is not the newest.
 func TestWrite_thatAnotherHasOvertakenIsForgotten(t *testing.T) {
 	saving := func(token oauthstore.OAuthToken) func(s *Store) error {
