@@ -7,6 +7,7 @@ package codec
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,40 @@ import (
 type Codec interface {
 	Encode(secret string, r *oauthstore.Record) (Document, error)
 	Decode(secret string, d Document) (*oauthstore.Record, error)
+}
+
+// A Sealer is a Codec that encrypts what a store writes: the documents of tokens, and those of the index, which hold
+// ids, user names and client ids. A store whose codec is a Sealer does not call Encode and Decode: it makes a document
+// with the codec that Plain returns, and stores it as Seal returns it. It is safe for concurrent use.
+type Sealer interface {
+	Codec
+
+	// Plain returns the codec of the documents before they are sealed.
+	Plain() Codec
+
+	// Seal returns the document that the secret is to hold in place of d, under the newest key. It waits for a key no
+	// longer than ctx allows.
+	Seal(ctx context.Context, secret Secret, d Document) (Document, error)
+
+	// Open is the inverse of Seal. current reports whether Seal would use the same key today: if not, the next save
+	// writes, though it changes nothing else, and [oauthstore.Rekeyer] counts the secret as one that needs an old key.
+	// So current must not be true for a document that cannot be opened once the old keys are gone.
+	//
+	// If the key cannot be used now, since its service does not answer, the error wraps [oauthstore.ErrUnavailable],
+	// [oauthstore.ErrThrottled] or [oauthstore.ErrAccessDenied]. If d is not a document of Seal for this secret, it is
+	// an [*oauthstore.CorruptRecordError].
+	Open(ctx context.Context, secret Secret, d Document) (opened Document, current bool, err error)
+}
+
+// A Secret says which secret a document is in.
+type Secret struct {
+	// Name is the name as errors show it.
+	Name string
+
+	// Resource is what a ciphertext is bound to: the name, and before it what the store knows of the place. On AWS it is
+	// the name; on Vault the namespace, the mount and the path; on Google the resource name with project and location,
+	// as these were given to the store.
+	Resource string
 }
 
 // A Document is a JSON object, field by field: services that keep a secret as key and value pairs get

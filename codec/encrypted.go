@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,29 +12,20 @@ import (
 	"github.com/oauthstore/oauthstore/internal/args"
 )
 
-// AEAD is authenticated encryption with associated data. tink.AEAD of the Tink library is one; the
-// package example makes one of the standard library's AES-GCM. It is safe for concurrent use, and
-// Encrypt never returns the same ciphertext twice.
-type AEAD interface {
-	Encrypt(plaintext, associatedData []byte) ([]byte, error)
-	Decrypt(ciphertext, associatedData []byte) ([]byte, error)
-}
-
-// A Sealer is a codec that can also protect documents that are not tokens. A store whose codec is one
-// protects its index with it, which holds ids, user names and client ids.
-type Sealer interface {
-	Seal(secret string, d Document) (Document, error)
-	Open(secret string, d Document) (Document, error)
-}
-
 // Encrypted is a codec whose documents show nothing but a ciphertext, in base64, under the name
-// "encrypted". The secret's name is the associated data: a ciphertext that was copied to a secret
-// with another name does not decrypt. Make it with [NewEncrypted].
+// "encrypted". The secret's name is part of the associated data: a ciphertext that was copied to another
+// secret does not decrypt. Make it with [NewEncrypted].
+//
+// A store uses it as a [Sealer]: with the deadline of the call, and bound to the project or namespace too.
 type Encrypted struct {
 	inner     Codec
 	primary   AEAD
 	older     []AEAD
-	plaintext bool
+	plaintext bool // documents in clear are read
+	clear     bool // and written
+
+	keys  []key // the primary and the older ones
+	calls calls
 }
 
 var (
@@ -45,16 +37,23 @@ var (
 type Option func(*Encrypted)
 
 // WithDecryption lets documents be read that were encrypted under one of these keys. To rotate a key,
-// make the new one the primary and name the old one here; each save encrypts under the primary.
+// make the new one the primary and name the old one here, until [oauthstore.Rekeyer] has sealed all
+// documents under the primary. docs/encryption.md has the steps.
 func WithDecryption(keys ...AEAD) Option {
 	return func(e *Encrypted) { e.older = append(e.older, keys...) }
 }
 
-// WithPlaintextReads lets documents be read that are not encrypted at all, as they are while a store
-// moves from [JSON] to encryption: each save encrypts. Take it out again afterwards, because with it
-// whoever can write a secret can put one there that nobody encrypted.
+// WithPlaintextReads lets documents be read that are not encrypted, while a store moves from [JSON] to
+// encryption. Take it out again when [oauthstore.Rekeyer] has encrypted all of them: with this option, anyone who can
+// write a secret can put a document there that was never encrypted.
 func WithPlaintextReads() Option {
 	return func(e *Encrypted) { e.plaintext = true }
+}
+
+// WithPlaintextWrites writes documents in clear, and reads those in clear and the encrypted ones. It is the way back
+// from encryption to [JSON]: once [oauthstore.Rekeyer] has written all documents in clear, JSON can read them.
+func WithPlaintextWrites() Option {
+	return func(e *Encrypted) { e.plaintext, e.clear = true, true }
 }
 
 // NewEncrypted returns a codec that encrypts the documents of inner under primary.
@@ -73,37 +72,54 @@ func NewEncrypted(inner Codec, primary AEAD, opts ...Option) (*Encrypted, error)
 			return nil, errors.New("codec: WithDecryption: an AEAD is nil")
 		}
 	}
+	for _, aead := range append([]AEAD{e.primary}, e.older...) {
+		k, err := newKey(aead)
+		if err != nil {
+			return nil, err
+		}
+		e.keys = append(e.keys, k)
+	}
+	e.calls = make(calls, maxCalls)
 	return e, nil
 }
 
-// Encode implements [Codec].
+// Encode implements [Codec]. It waits for the key as long as that takes: see Seal.
 func (e *Encrypted) Encode(secret string, r *oauthstore.Record) (Document, error) {
 	d, err := e.inner.Encode(secret, r)
 	if err != nil {
 		return nil, err
 	}
-	return e.Seal(secret, d)
+	return e.Seal(context.Background(), Secret{Name: secret, Resource: secret}, d)
 }
 
-// Decode implements [Codec].
+// Decode implements [Codec]. It waits for the key as long as that takes: see Open.
 func (e *Encrypted) Decode(secret string, d Document) (*oauthstore.Record, error) {
-	opened, err := e.Open(secret, d)
+	opened, _, err := e.Open(context.Background(), Secret{Name: secret, Resource: secret}, d)
 	if err != nil {
 		return nil, err
 	}
 	return e.inner.Decode(secret, opened)
 }
 
+// Plain implements [Sealer].
+func (e *Encrypted) Plain() Codec { return e.inner }
+
 const encryptedField = "encrypted"
 
 // Seal implements [Sealer].
-func (e *Encrypted) Seal(secret string, d Document) (Document, error) {
+func (e *Encrypted) Seal(ctx context.Context, secret Secret, d Document) (Document, error) {
+	if e.clear {
+		return d, nil
+	}
 	plaintext, err := json.Marshal(d)
 	if err != nil {
 		return nil, errors.New("codec: encrypt: the document is not JSON")
 	}
-	ciphertext, err := e.primary.Encrypt(plaintext, []byte(secret))
+	ciphertext, err := e.calls.encrypt(ctx, e.keys[0], plaintext, secret)
 	if err != nil {
+		if class := classOf(err); class != nil {
+			return nil, serviceError(class, secret, err)
+		}
 		return nil, &cipherError{text: "codec: encrypt: the AEAD failed", err: err}
 	}
 	sealed := make(Document, 2)
@@ -112,49 +128,48 @@ func (e *Encrypted) Seal(secret string, d Document) (Document, error) {
 	return sealed, nil
 }
 
-// Open implements [Sealer].
-func (e *Encrypted) Open(secret string, d Document) (Document, error) {
+// Open implements [Sealer]. It tries the keys one after another.
+func (e *Encrypted) Open(ctx context.Context, secret Secret, d Document) (opened Document, current bool, err error) {
 	if _, ok := d[encryptedField]; !ok && e.plaintext {
-		return d, nil
+		return d, e.clear, nil
 	}
 	if err := CheckFormat(d); err != nil {
-		return nil, corrupt(secret, err)
+		return nil, false, corrupt(secret.Name, err)
 	}
 	text, err := d.Get(encryptedField)
 	if err != nil || text == "" {
-		return nil, corrupt(secret, errors.New("not encrypted"))
+		return nil, false, corrupt(secret.Name, errors.New("not encrypted"))
 	}
 	ciphertext, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return nil, corrupt(secret, errors.New("the ciphertext is not base64"))
+		return nil, false, corrupt(secret.Name, errors.New("the ciphertext is not base64"))
 	}
-	plaintext, err := e.decrypt(ciphertext, []byte(secret))
+	plaintext, primary, err := e.decrypt(ctx, ciphertext, secret)
 	if err != nil {
+		if class := classOf(err); class != nil {
+			return nil, false, serviceError(class, secret, err)
+		}
 		const reason = "does not decrypt under any of the keys"
-		return nil, &oauthstore.CorruptRecordError{Secret: secret, Reason: reason, Err: &cipherError{text: reason, err: err}}
+		return nil, false, &oauthstore.CorruptRecordError{Secret: secret.Name, Reason: reason, Err: &cipherError{text: reason, err: err}}
 	}
-	opened, err := Parse(plaintext)
+	opened, err = Parse(plaintext)
 	if err != nil {
-		return nil, corrupt(secret, err)
+		return nil, false, corrupt(secret.Name, err)
 	}
-	return opened, nil
+	return opened, primary && !e.clear, nil
 }
 
-// decrypt tries the keys in turn. Its error holds what each said: a key that is kept in a remote
-// service may have been out of reach.
-func (e *Encrypted) decrypt(ciphertext, secret []byte) ([]byte, error) {
-	plaintext, err := e.primary.Decrypt(ciphertext, secret)
-	for _, key := range e.older {
-		if err == nil {
-			break
+// decrypt tries the keys in turn, and reports whether it was the primary. Its error holds what each said: a key that
+// is kept in a remote service may have been out of reach.
+func (e *Encrypted) decrypt(ctx context.Context, ciphertext []byte, secret Secret) (plaintext []byte, primary bool, err error) {
+	for i, k := range e.keys {
+		plaintext, failure := e.calls.decrypt(ctx, k, ciphertext, secret)
+		if failure == nil {
+			return plaintext, i == 0 && k.madeByPrimary(ciphertext), nil
 		}
-		var again error
-		if plaintext, again = key.Decrypt(ciphertext, secret); again == nil {
-			return plaintext, nil
-		}
-		err = errors.Join(err, again)
+		err = errors.Join(err, failure)
 	}
-	return plaintext, err
+	return nil, false, err
 }
 
 // cipherError keeps an AEAD's error, which has been near a plaintext, within reach of errors.As and out

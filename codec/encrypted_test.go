@@ -291,24 +291,25 @@ func TestEncrypted_theCiphertextIsAllThatIsProtected(t *testing.T) {
 func TestSeal_protectsAnyDocument(t *testing.T) {
 	e := encrypted(t, key(t, 1))
 	d := parse(t, `{"entries":[{"id":"`+mark+`"}],"format":"1"}`)
-	sealed, err := e.Seal("oauthstore/index", d)
+	index := codec.Secret{Name: "index", Resource: "projects/a/index"}
+	sealed, err := e.Seal(t.Context(), index, d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantNoMark(t, string(sealed["encrypted"]))
-	opened, err := e.Open("oauthstore/index", sealed)
-	if err != nil {
-		t.Fatal(err)
+	opened, current, err := e.Open(t.Context(), index, sealed)
+	if err != nil || !current {
+		t.Fatalf("got current %v and error %v, want a current document", current, err)
 	}
 	wantDocument(t, opened, d)
-	_, err = e.Open("oauthstore/other", sealed)
-	wantCorrupt(t, "oauthstore/other", nil, err)
-	_, err = e.Open("oauthstore/index", d)
-	wantCorrupt(t, "oauthstore/index", nil, err)
+	_, _, err = e.Open(t.Context(), codec.Secret{Name: "index", Resource: "projects/b/index"}, sealed)
+	wantCorrupt(t, "index", nil, err)
+	_, _, err = e.Open(t.Context(), index, d)
+	wantCorrupt(t, "index", nil, err)
 }
 
 func TestSeal_refusesADocumentThatIsNoJSON(t *testing.T) {
-	d, err := encrypted(t, key(t, 1)).Seal(secretName, codec.Document{"a": json.RawMessage(mark)})
+	d, err := encrypted(t, key(t, 1)).Seal(t.Context(), codec.Secret{Name: secretName}, codec.Document{"a": json.RawMessage(mark)})
 	if err == nil || d != nil {
 		t.Errorf("got %v and error %v, want an error", d, err)
 	}
@@ -413,7 +414,7 @@ func TestEncrypted_noErrorTellsAPlaintextOrAKey(t *testing.T) {
 		}
 		wantNoMark(t, err)
 	}
-	_, err := e.Seal(secretName, codec.Document{mark: json.RawMessage(`{` + mark)})
+	_, err := e.Seal(t.Context(), codec.Secret{Name: secretName}, codec.Document{mark: json.RawMessage(`{` + mark)})
 	wantNoMark(t, err)
 
 	ciphertexts := map[string]string{"does not decrypt": mark}

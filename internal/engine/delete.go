@@ -102,7 +102,7 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (claim
 	mine, missed := "", false
 	for {
 		if !strings.HasPrefix(name, pagePrefix) {
-			cur.rec.Claims = s.claimsOf(name, cur.rec)
+			cur.rec.Claims = s.claimsOf(ctx, name, cur.rec)
 		}
 		claims = append(claims, cur.rec.Claims...)
 		tombstone := cur.rec
@@ -160,7 +160,7 @@ func (s *Store) spare(ctx context.Context, name string, was state, tombstone Rec
 
 // claimsOf returns the claims of a token's record, with their keys as far as they can be known: a tombstone does
 // not say any more whose the record was.
-func (s *Store) claimsOf(name string, r Record) []string {
+func (s *Store) claimsOf(ctx context.Context, name string, r Record) []string {
 	all := r.Claims
 	if !claims(all, r.Incarnation) {
 		all = append(slices.Clone(all), r.Incarnation)
@@ -168,7 +168,11 @@ func (s *Store) claimsOf(name string, r Record) []string {
 	if !r.Live() {
 		return all
 	}
-	stored, err := s.codec.Decode(s.driver.FullName(name), r.Document)
+	d, _, err := s.openDocument(ctx, name, r.Document)
+	if err != nil {
+		return all
+	}
+	stored, err := s.codec.Decode(s.driver.FullName(name), d)
 	if err != nil {
 		return all
 	}

@@ -34,22 +34,22 @@ func late(pages ...*page) bool {
 
 // layOut lays out n, a leaf as it is to be at the place, which now holds cur. It becomes an inner node where it
 // has no room, or where the service would soon refuse to write it, or where divide asks for it.
-func (s *Store) layOut(at place, cur Record, n *node, divide bool) (*layout, error) {
+func (s *Store) layOut(ctx context.Context, at place, cur Record, n *node, divide bool) (*layout, error) {
 	whole := *n
 	whole.retired = s.index.unburied(n.retired)
-	r, err := s.encodeNode(at.name, cur, &whole)
+	r, err := s.encodeNode(ctx, at.name, cur, &whole)
 	if err != nil {
 		return nil, err
 	}
 	q := s.quota()
 	if bytes := size(r); bytes > s.room() || divide || q.spent(n.writes.count(q, time.Now())) {
-		return s.divide(at, &whole, bytes)
+		return s.divide(ctx, at, &whole, bytes)
 	}
 	return &layout{leaf: r}, nil
 }
 
 // divide lays out the entries of n, which take so many bytes together, in pages.
-func (s *Store) divide(at place, n *node, bytes int) (*layout, error) {
+func (s *Store) divide(ctx context.Context, at place, n *node, bytes int) (*layout, error) {
 	keys := make([]key, len(n.entries))
 	for i, e := range n.entries {
 		keys[i] = e.key()
@@ -61,11 +61,11 @@ func (s *Store) divide(at place, n *node, bytes int) (*layout, error) {
 		if spans == nil {
 			continue
 		}
-		if l, err := s.layOutIn(at.name, spans, n); !errors.Is(err, oauthstore.ErrRecordTooLarge) {
+		if l, err := s.layOutIn(ctx, at.name, spans, n); !errors.Is(err, oauthstore.ErrRecordTooLarge) {
 			return l, err
 		}
 	}
-	return s.layOutIn(at.name, []span{at.span}, n)
+	return s.layOutIn(ctx, at.name, []span{at.span}, n)
 }
 
 // How many pages take the place of one because it is written often: a page costs as much as a token.
@@ -91,14 +91,14 @@ func (s *Store) pagesFor(n *node, bytes int) int {
 }
 
 // layOutIn makes a page for each of the spans.
-func (s *Store) layOutIn(at string, spans []span, n *node) (*layout, error) {
+func (s *Store) layOutIn(ctx context.Context, at string, spans []span, n *node) (*layout, error) {
 	inner := *n
 	inner.entries, inner.pages = nil, nil
 	l := &layout{node: &inner}
 	inherited := n.writes.plus(n.inherited).share(len(spans))
 	for _, in := range spans {
 		part := slices.DeleteFunc(slices.Clone(n.entries), func(e entry) bool { return !in.contains(e.key()) })
-		p, err := s.newPage(at, part, inherited)
+		p, err := s.newPage(ctx, at, part, inherited)
 		if err != nil {
 			return nil, err
 		}
@@ -109,10 +109,10 @@ func (s *Store) layOutIn(at string, spans []span, n *node) (*layout, error) {
 }
 
 // newPage lays out a page that is to take over some of what is in the secret named from.
-func (s *Store) newPage(from string, entries []entry, inherited history) (*page, error) {
+func (s *Store) newPage(ctx context.Context, from string, entries []entry, inherited history) (*page, error) {
 	p := &page{name: newPageName(), node: &node{entries: entries, inherited: inherited, made: timestamp(time.Now())}}
 	var err error
-	if p.record, err = s.encodeNode(p.name, Record{}, p.node); err != nil {
+	if p.record, err = s.encodeNode(ctx, p.name, Record{}, p.node); err != nil {
 		return nil, err
 	}
 	if bytes := size(p.record); bytes > s.room() {
@@ -151,7 +151,7 @@ func (g *growth) write(ctx context.Context, cur state, l *layout) (*Record, erro
 	}
 	g.made = append(g.made, l.pages)
 	l.node.sealed = s.canLift(g.above, len(l.pages))
-	return s.encodeNode(g.at.name, cur.rec, l.node)
+	return s.encodeNode(ctx, g.at.name, cur.rec, l.node)
 }
 
 // settle ends the growth: after is what the node has become, or is still, where err is why. Pages that nothing
@@ -160,7 +160,7 @@ func (g *growth) settle(ctx context.Context, after state, try int, err error) {
 	if isUnsettled(err) || try < 0 && g.unsure {
 		return
 	}
-	n, err := g.store.decodeNode(g.at.name, after.rec)
+	n, err := g.store.decodeNode(ctx, g.at.name, after.rec)
 	if err != nil {
 		return
 	}
@@ -254,7 +254,7 @@ func (s *Store) seal(ctx context.Context, name string, fits func(n *node, bytes 
 		}
 	}
 	after, _, err := s.commit(ctx, name, cur.state, TidyAll, func(cur state, _ error) (*Record, error) {
-		n, err := s.decodeNode(name, cur.rec)
+		n, err := s.decodeNode(ctx, name, cur.rec)
 		switch {
 		case err != nil:
 			return nil, err
@@ -266,12 +266,12 @@ func (s *Store) seal(ctx context.Context, name string, fits func(n *node, bytes 
 			return nil, errMoved
 		}
 		n.sealed = true
-		return s.encodeNode(name, cur.rec, n)
+		return s.encodeNode(ctx, name, cur.rec, n)
 	})
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.keepNode(name, after)
+	r, err := s.keepNode(ctx, name, after)
 	return r.node, err
 }
 
@@ -313,7 +313,7 @@ func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bo
 		return err
 	}
 	after, _, err := s.commit(ctx, at.name, cur.state, TidyAll, func(cur state, _ error) (*Record, error) {
-		n, err := s.decodeNode(at.name, cur.rec)
+		n, err := s.decodeNode(ctx, at.name, cur.rec)
 		if err != nil {
 			return nil, err
 		}
@@ -321,10 +321,10 @@ func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bo
 			return nil, errMoved
 		}
 		n.retired = s.index.unburied(n.retired)
-		next, err := s.encodeNode(at.name, cur.rec, n)
+		next, err := s.encodeNode(ctx, at.name, cur.rec, n)
 		if err == nil && size(next) > s.room() && len(n.retired) > 0 {
 			n.retired = nil // a repair finds them
-			next, err = s.encodeNode(at.name, cur.rec, n)
+			next, err = s.encodeNode(ctx, at.name, cur.rec, n)
 		}
 		return next, err
 	})
@@ -332,7 +332,7 @@ func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bo
 		s.index.forget(at.name) // whatever it is
 		return err
 	}
-	_, _ = s.keepNode(at.name, after) // it is written, whatever
+	_, _ = s.keepNode(ctx, at.name, after) // it is written, whatever
 	return nil
 }
 
@@ -343,7 +343,7 @@ func (s *Store) supersede(ctx context.Context, l *leaf, changes []*change) error
 		return errMoved
 	}
 	parent := l.above[len(l.above)-1]
-	p, err := s.newPage(l.name, l.node.entries, l.node.writes.plus(l.node.inherited))
+	p, err := s.newPage(ctx, l.name, l.node.entries, l.node.writes.plus(l.node.inherited))
 	if err == nil {
 		err = s.makePages(ctx, []*page{p})
 	}
@@ -454,7 +454,7 @@ func (s *Store) replaceMissing(ctx context.Context, m *missingPage) error {
 	err := s.sealMissing(ctx, m.at.name)
 	var p *page
 	if err == nil {
-		p, err = s.newPage(m.at.name, nil, nil)
+		p, err = s.newPage(ctx, m.at.name, nil, nil)
 	}
 	if err == nil {
 		err = s.makePages(ctx, []*page{p})
@@ -477,9 +477,9 @@ func (s *Store) sealMissing(ctx context.Context, name string) error {
 	}
 	_, _, err = s.commit(ctx, name, cur, TidyAll, func(cur state, _ error) (*Record, error) {
 		if !cur.rec.Live() {
-			return s.encodeNode(name, cur.rec, &node{sealed: true})
+			return s.encodeNode(ctx, name, cur.rec, &node{sealed: true})
 		}
-		n, err := s.decodeNode(name, cur.rec)
+		n, err := s.decodeNode(ctx, name, cur.rec)
 		if err == nil && !n.sealed {
 			err = errMoved // it is there again
 		}
@@ -498,7 +498,7 @@ func (s *Store) replaceRoot(ctx context.Context) error {
 		if !cur.rec.SoftDeleted {
 			return nil, nil
 		}
-		return s.encodeNode(indexName, Record{}, &node{})
+		return s.encodeNode(ctx, indexName, Record{}, &node{})
 	})
 	return err
 }

@@ -195,7 +195,7 @@ func (m *memory) putNode(t testing.TB, name string, n *node) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.encodeNode(name, st.rec, n)
+	r, err := s.encodeNode(t.Context(), name, st.rec, n)
 	if err != nil {
 		t.Fatal(err)
 	}

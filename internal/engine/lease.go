@@ -80,7 +80,7 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 	var l *oauthstore.Lease
 	var tries []*oauthstore.Lease // of which it need not be the last that takes effect
 	after, try, err := s.commit(ctx, f.name, f.state, 0, func(cur state, _ error) (*Record, error) {
-		f, err := s.decode(f.id, f.name, cur)
+		f, err := s.decode(ctx, f.id, f.name, cur)
 		switch {
 		case err != nil:
 			return nil, err
@@ -112,7 +112,7 @@ func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest)
 	if l.Held = after.rec.Lease.holder == l.Holder; !l.Held { // somebody else has taken it over already
 		return after.rec.Lease.shown(l.Token), nil
 	}
-	if f, err = s.decode(f.id, f.name, after); err != nil {
+	if f, err = s.decode(ctx, f.id, f.name, after); err != nil {
 		return nil, err
 	}
 	s.leases.keep(l, f)
@@ -173,7 +173,7 @@ func (s *Store) ReleaseLease(ctx context.Context, l *oauthstore.Lease) error {
 		if err != nil {
 			return had, err
 		}
-		f, err := s.decode(l.Token.ID, name, cur)
+		f, err := s.decode(ctx, l.Token.ID, name, cur)
 		if err != nil {
 			return had, err
 		}
@@ -208,7 +208,7 @@ func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change fun
 	if err != nil {
 		return nil, err
 	}
-	return s.decode(f.id, f.name, after)
+	return s.decode(ctx, f.id, f.name, after)
 }
 
 // SaveLeased implements oauthstore.TokenLeaser.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -108,7 +109,7 @@ const (
 )
 
 // decodeNode returns what the secret holds; one that is not there is a leaf without entries.
-func (s *Store) decodeNode(name string, r Record) (*node, error) {
+func (s *Store) decodeNode(ctx context.Context, name string, r Record) (*node, error) {
 	if r.SoftDeleted && name == indexName {
 		return nil, &missingPage{at: place{indexName, everywhere}, secret: s.driver.FullName(indexName),
 			reason: "the index was deleted by other means: undelete it, or Repair makes it anew"}
@@ -117,12 +118,9 @@ func (s *Store) decodeNode(name string, r Record) (*node, error) {
 		return &node{}, nil
 	}
 	secret := s.driver.FullName(name)
-	d := r.Document
-	if sealer, ok := s.codec.(codec.Sealer); ok {
-		var err error
-		if d, err = sealer.Open(secret, d); err != nil {
-			return nil, err
-		}
+	d, _, err := s.openDocument(ctx, name, r.Document)
+	if err != nil {
+		return nil, err
 	}
 	n, reason := parseNode(d)
 	if reason != "" {
@@ -178,7 +176,7 @@ func ordered(pages []pointer) bool {
 }
 
 // encodeNode returns the record that makes n what the secret holds, in place of cur.
-func (s *Store) encodeNode(name string, cur Record, n *node) (*Record, error) {
+func (s *Store) encodeNode(ctx context.Context, name string, cur Record, n *node) (*Record, error) {
 	q, now := s.quota(), time.Now()
 	d := make(codec.Document, len(n.rest)+7)
 	maps.Copy(d, n.rest)
@@ -200,10 +198,8 @@ func (s *Store) encodeNode(name string, cur Record, n *node) (*Record, error) {
 	set(inheritedField, n.inherited.recent(q, now).String())
 	set(madeField, n.made)
 	codec.SetFormat(d)
-	if sealer, ok := s.codec.(codec.Sealer); ok {
-		if d, err = sealer.Seal(s.driver.FullName(name), d); err != nil {
-			return nil, err
-		}
+	if d, err = s.sealDocument(ctx, name, d); err != nil {
+		return nil, err
 	}
 	return &Record{Incarnation: cmp.Or(cur.Incarnation, newNonce()), Document: d}, nil
 }

@@ -385,7 +385,7 @@ func (r *repair) readOrphans(ctx context.Context) error {
 		if err != nil && !isCorrupt(err) {
 			return err
 		}
-		n, broken := s.decodeNode(name, st.rec)
+		n, broken := s.decodeNode(ctx, name, st.rec)
 		switch {
 		case err != nil, broken != nil:
 			r.report.Unreadable = append(r.report.Unreadable, errors.Join(err, broken))

@@ -168,7 +168,7 @@ func TestRepair_removesPagesThatNothingLeadsTo(t *testing.T) {
 		m.limits.Page = 2000
 		s := m.store()
 		fill(t, s, 100)
-		p, err := s.newPage(indexName, nil, nil)
+		p, err := s.newPage(t.Context(), indexName, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

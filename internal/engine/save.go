@@ -164,7 +164,7 @@ type updateTry struct {
 
 // change merges the token into what the record now is.
 func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
-	f, err := u.store.decode(u.id, u.name, cur)
+	f, err := u.store.decode(ctx, u.id, u.name, cur)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 	if changed && next.Lease.refused != "" {
 		next.Lease = lease{}
 	}
-	if !changed && next.Lease == cur.rec.Lease {
+	if !changed && next.Lease == cur.rec.Lease && !f.stale {
 		u.answer = merged.Found(nil)
 		return nil, nil
 	}
@@ -206,7 +206,7 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 		return nil, err
 	}
 	u.tries = append(u.tries, updateTry{merged, nonce})
-	return u.store.encode(u.name, merged, &next)
+	return u.store.encode(ctx, u.name, merged, &next)
 }
 
 // rename sees to the index where the update changes the user name or the client id, and returns the nonce
@@ -276,9 +276,12 @@ func (u *updating) drop(ctx context.Context, nonce string) {
 }
 
 // encode puts the record's document into next and checks that it fits.
-func (s *Store) encode(name string, r *oauthstore.Record, next *Record) (*Record, error) {
+func (s *Store) encode(ctx context.Context, name string, r *oauthstore.Record, next *Record) (*Record, error) {
 	d, err := s.codec.Encode(s.driver.FullName(name), r)
 	if err != nil {
+		return nil, err
+	}
+	if d, err = s.sealDocument(ctx, name, d); err != nil {
 		return nil, err
 	}
 	next.Document = d
@@ -300,7 +303,7 @@ func (s *Store) insert(ctx context.Context, l *lookup) (*oauthstore.OAuthToken, 
 	r.Token.ID = f.id
 	c := &claim{lookup: l, entry: newEntry(&r.Token), named: l.token.ID != "", vacant: true, met: l.expects(f.id)}
 	r.Incarnation = c.entry.Nonce
-	next, err := s.encode(f.name, r, &Record{Incarnation: r.Incarnation, Claims: []string{c.entry.Nonce}})
+	next, err := s.encode(ctx, f.name, r, &Record{Incarnation: r.Incarnation, Claims: []string{c.entry.Nonce}})
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,8 @@ const (
 // A Store implements oauthstore.TokenStore, and the abilities beside it, over a driver.
 type Store struct {
 	driver   Driver
-	codec    codec.Codec
+	codec    codec.Codec  // of documents in clear
+	sealer   codec.Sealer // nil if documents are stored as they are
 	timeout  time.Duration
 	spacing  time.Duration // see SpaceAccessTokens
 	observer Observer
@@ -38,8 +39,12 @@ type Store struct {
 
 // New returns a store. It does no I/O.
 func New(d Driver, c codec.Codec, timeout time.Duration) *Store {
+	sealer, ok := c.(codec.Sealer)
+	if ok {
+		c = sealer.Plain()
+	}
 	return &Store{
-		driver: d, codec: c, timeout: timeout,
+		driver: d, codec: c, sealer: sealer, timeout: timeout,
 		locks: new(locks), index: new(tree), queues: new(queues), leases: new(leases),
 	}
 }
@@ -123,6 +128,7 @@ type found struct {
 	name   string // of the secret
 	state  state
 	record *oauthstore.Record // nil where there is none
+	stale  bool               // the document needs an older key, or plaintext reads
 }
 
 // load reads the record under id, for a write that will find out what the read has missed.
@@ -156,17 +162,21 @@ func (s *Store) loadBy(ctx context.Context, id string, read func(ctx context.Con
 	if err != nil {
 		return nil, err
 	}
-	return s.decode(id, name, st)
+	return s.decode(ctx, id, name, st)
 }
 
 // decode makes a found of what a secret holds.
-func (s *Store) decode(id, name string, st state) (*found, error) {
+func (s *Store) decode(ctx context.Context, id, name string, st state) (*found, error) {
 	f := &found{id: id, name: name, state: st}
 	if !st.rec.Live() {
 		return f, nil
 	}
 	secret := s.driver.FullName(name)
-	r, err := s.codec.Decode(secret, st.rec.Document)
+	d, current, err := s.openDocument(ctx, name, st.rec.Document)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.codec.Decode(secret, d)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +184,7 @@ func (s *Store) decode(id, name string, st state) (*found, error) {
 		return nil, &oauthstore.CorruptRecordError{Secret: secret, Reason: "holds a token with another id"}
 	}
 	r.Incarnation = st.rec.Incarnation
-	f.record = r
+	f.record, f.stale = r, !current
 	return f, nil
 }
 
@@ -216,7 +226,7 @@ func (s *Store) loadEach(ctx context.Context, ids []string, yield func(id string
 		id := byName[name]
 		var f *found
 		if err == nil {
-			f, err = s.decode(id, name, state{rec, rev})
+			f, err = s.decode(ctx, id, name, state{rec, rev})
 		}
 		yield(id, f, err)
 	})

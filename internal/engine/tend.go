@@ -63,11 +63,11 @@ func (s *Store) divideLeaf(ctx context.Context, l *leaf) {
 	g := &growth{store: s, at: l.place, above: l.above}
 	after, try, err := s.commit(ctx, l.name, l.state, TidyAll, func(cur state, failure error) (*Record, error) {
 		g.met(failure)
-		n, err := s.openLeaf(l.name, cur)
+		n, err := s.openLeaf(ctx, l.name, cur)
 		if err != nil {
 			return nil, err
 		}
-		next, err := s.layOut(l.place, cur.rec, n, true)
+		next, err := s.layOut(ctx, l.place, cur.rec, n, true)
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +77,7 @@ func (s *Store) divideLeaf(ctx context.Context, l *leaf) {
 	if err != nil || try < 0 {
 		return
 	}
-	if r, err := s.keepNode(l.name, after); err == nil && r.node.sealed {
+	if r, err := s.keepNode(ctx, l.name, after); err == nil && r.node.sealed {
 		s.lift(ctx, l.place, l.above)
 	}
 }
@@ -172,7 +172,7 @@ func (s *Store) join(ctx context.Context, parent place, run []place) {
 		}
 		return
 	}
-	c, err := s.newPage(parent.name, entries, inherited)
+	c, err := s.newPage(ctx, parent.name, entries, inherited)
 	if err == nil {
 		err = s.makePages(ctx, []*page{c})
 	}

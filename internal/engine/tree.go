@@ -216,12 +216,12 @@ func (s *Store) node(ctx context.Context, name string, how freshness) (remembere
 	if err != nil {
 		return remembered{}, err
 	}
-	return s.keepNode(name, st)
+	return s.keepNode(ctx, name, st)
 }
 
 // keepNode remembers a node that was read, and returns the one to be believed.
-func (s *Store) keepNode(name string, st state) (remembered, error) {
-	n, err := s.decodeNode(name, st.rec)
+func (s *Store) keepNode(ctx context.Context, name string, st state) (remembered, error) {
+	n, err := s.decodeNode(ctx, name, st.rec)
 	if err != nil {
 		return remembered{}, err
 	}
@@ -419,7 +419,7 @@ func (s *Store) readNodes(ctx context.Context, places []place, how freshness) ma
 		if err != nil {
 			return
 		}
-		if r, err := s.keepNode(name, state{rec, rev}); err == nil {
+		if r, err := s.keepNode(ctx, name, state{rec, rev}); err == nil {
 			read[name] = r
 		}
 	})

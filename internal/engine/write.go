@@ -137,12 +137,12 @@ func (s *Store) writeLeaf(ctx context.Context, l *leaf, changes []*change) (*wri
 	var tries []*attempt
 	after, try, err := s.commit(ctx, l.name, l.state, tidies(changes), func(cur state, failure error) (*Record, error) {
 		g.met(failure)
-		n, err := s.openLeaf(l.name, cur)
+		n, err := s.openLeaf(ctx, l.name, cur)
 		if err != nil {
 			return nil, err
 		}
 		a := &attempt{store: s, at: l.place, cur: cur, before: n}
-		next, err := a.apply(changes)
+		next, err := a.apply(ctx, changes)
 		if next == nil || err != nil {
 			a.settle(changes)
 			return nil, err
@@ -161,7 +161,7 @@ func (s *Store) writeLeaf(ctx context.Context, l *leaf, changes []*change) (*wri
 		return nil, nil
 	}
 	tries[try].settle(changes) // it need not be the last: an earlier one may have come late
-	r, err := s.keepNode(l.name, after)
+	r, err := s.keepNode(ctx, l.name, after)
 	if err != nil {
 		fail(changes, err)
 		return nil, nil
@@ -170,8 +170,8 @@ func (s *Store) writeLeaf(ctx context.Context, l *leaf, changes []*change) (*wri
 }
 
 // openLeaf returns what a leaf holds that may be changed; errMoved is that it is no such leaf.
-func (s *Store) openLeaf(name string, cur state) (*node, error) {
-	n, err := s.decodeNode(name, cur.rec)
+func (s *Store) openLeaf(ctx context.Context, name string, cur state) (*node, error) {
+	n, err := s.decodeNode(ctx, name, cur.rec)
 	if err != nil {
 		return nil, err
 	}
@@ -204,19 +204,19 @@ func (a *attempt) settle(changes []*change) {
 
 // apply applies the changes and returns what they make of the leaf, nil where none has anything to write.
 // Where that has no room, the changes that make it so fail, and the others do not.
-func (a *attempt) apply(changes []*change) (*layout, error) {
-	next, err := a.applyEach(changes, func([]entry) error { return nil })
+func (a *attempt) apply(ctx context.Context, changes []*change) (*layout, error) {
+	next, err := a.applyEach(ctx, changes, func([]entry) error { return nil })
 	if !errors.Is(err, oauthstore.ErrRecordTooLarge) {
 		return next, err
 	}
-	return a.applyEach(changes, func(changed []entry) error {
-		_, err := a.layOut(changed)
+	return a.applyEach(ctx, changes, func(changed []entry) error {
+		_, err := a.layOut(ctx, changed)
 		return err
 	})
 }
 
 // applyEach applies the changes, one upon the other, but for those of which the outcome does not fit.
-func (a *attempt) applyEach(changes []*change, fits func([]entry) error) (*layout, error) {
+func (a *attempt) applyEach(ctx context.Context, changes []*change, fits func([]entry) error) (*layout, error) {
 	entries, changed := a.before.entries, false
 	a.errs = make([]error, len(changes))
 	for i, c := range changes {
@@ -231,13 +231,13 @@ func (a *attempt) applyEach(changes []*change, fits func([]entry) error) (*layou
 	if !changed {
 		return nil, nil
 	}
-	return a.layOut(entries)
+	return a.layOut(ctx, entries)
 }
 
-func (a *attempt) layOut(entries []entry) (*layout, error) {
+func (a *attempt) layOut(ctx context.Context, entries []entry) (*layout, error) {
 	next := *a.before
 	next.entries = entries
-	return a.store.layOut(a.at, a.cur.rec, &next, false)
+	return a.store.layOut(ctx, a.at, a.cur.rec, &next, false)
 }
 
 // tidies adds up what the changes may remove.
