@@ -25,7 +25,7 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	if err := cmp.Or(ctx.Err(), oauthstore.CheckID(id)); err != nil {
 		return err
 	}
-	g, err := s.destroy(ctx, id)
+	g, err := s.destroy(ctx, id, s.checkIndex)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 	var deleted []gone
 	var failed error
 	err = inParallel(ctx, s.driver.Limits().Parallel, ids(entries), func(ctx context.Context, id string) error {
-		g, err := s.destroy(ctx, id)
+		g, err := s.destroy(ctx, id, nil)
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil && !errors.Is(err, oauthstore.ErrTokenNotFound) {
@@ -70,8 +70,8 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 }
 
 // destroy removes the secret of a token. It is gone, with all that anyone could base a write on,
-// before its entry is.
-func (s *Store) destroy(ctx context.Context, id string) (gone, error) {
+// before its entry is. check, unless it is nil, is asked before anything is removed.
+func (s *Store) destroy(ctx context.Context, id string, check func(context.Context, gone) error) (gone, error) {
 	name, err := s.tokenName(id)
 	if err != nil {
 		return gone{}, err
@@ -89,8 +89,29 @@ func (s *Store) destroy(ctx context.Context, id string) (gone, error) {
 	if !cur.rec.Live() && !cur.rec.Deleted {
 		return gone{id: id, at: begin}, oauthstore.ErrTokenNotFound
 	}
+	if check != nil {
+		cur.rec.Claims = s.claimsOf(ctx, name, cur.rec)
+		if err := check(ctx, gone{id: id, claims: cur.rec.Claims, at: begin}); err != nil {
+			return gone{}, err
+		}
+	}
 	claims, err := s.destroyState(ctx, name, cur)
 	return gone{id: id, claims: claims, at: begin}, err
+}
+
+// checkIndex reads the pages of the index that forget will write, unless they were read lately: a page that cannot be
+// read must be found before the secret is removed.
+func (s *Store) checkIndex(ctx context.Context, g gone) error {
+	keys, err := s.keysOfGone(ctx, []gone{g})
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if _, err := s.leafFor(ctx, k, recent); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // destroyState removes what cur is, or what has become of it, and returns the claims of all that it has met.
@@ -165,7 +186,7 @@ func (s *Store) claimsOf(ctx context.Context, name string, r Record) []string {
 	if !claims(all, r.Incarnation) {
 		all = append(slices.Clone(all), r.Incarnation)
 	}
-	if !r.Live() {
+	if _, complete := keysOf(all); complete || !r.Live() {
 		return all
 	}
 	d, _, err := s.openDocument(ctx, name, r.Document)
