@@ -174,7 +174,7 @@ func (s *Store) spare(ctx context.Context, name string, was state, tombstone Rec
 	if err != nil || now.rec.WriteID != tombstone.WriteID || !was.rec.Live() {
 		return
 	}
-	back := was.rec
+	back := s.resealed(ctx, name, was.rec) // Rekey, which passes over tombstones, may have been here
 	stamp(&back, now, s.quota())
 	_, _ = s.put(ctx, name, now.rev, back, 0)
 }

@@ -43,3 +43,15 @@ func (s *Store) openDocument(ctx context.Context, name string, d codec.Document)
 	opened, current, err = s.sealer.Open(bounded, s.sealed(name), d)
 	return opened, current, s.failure(ctx, bounded, err)
 }
+
+// resealed returns the record with its document under the newest key; as it is if that cannot be had.
+func (s *Store) resealed(ctx context.Context, name string, r Record) Record {
+	d, current, err := s.openDocument(ctx, name, r.Document)
+	if err != nil || current {
+		return r
+	}
+	if d, err = s.sealDocument(ctx, name, d); err == nil {
+		r.Document = d
+	}
+	return r
+}

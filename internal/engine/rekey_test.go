@@ -1,0 +1,347 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
+)
+
+// A move is a change of the codec: what is stored was written with before, during reads both, after reads the new
+// documents only.
+type move struct{ before, during, after codec.Codec }
+
+// eachMove runs f for every move, over both kinds of service.
+func eachMove(t *testing.T, f func(t *testing.T, m *memory, mv move)) {
+	older, newer := aesKey(t, 1), aesKey(t, 2)
+	moves := map[string]move{
+		"another key":   {sealedWith(t, older), sealedWith(t, newer, codec.WithDecryption(older)), sealedWith(t, newer)},
+		"from clear":    {codec.JSON{}, sealedWith(t, newer, codec.WithPlaintextReads()), sealedWith(t, newer)},
+		"back to clear": {sealedWith(t, older), sealedWith(t, older, codec.WithPlaintextWrites()), codec.JSON{}},
+	}
+	for name, mv := range moves {
+		for kind, tombstones := range map[string]bool{"deletes at one stroke": false, "deletes with a tombstone": true} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				virtually(t, func(t *testing.T) {
+					m := newMemory()
+					m.tombstones = tombstones
+					f(t, m, mv)
+				})
+			})
+		}
+	}
+}
+
+// wantMoved demands that every secret is as the codec writes it, and that all that a store does works with it alone.
+func (m *memory) wantMoved(t testing.TB, c codec.Codec, ids ...string) {
+	t.Helper()
+	s := New(m, c, time.Hour)
+	m.mu.Lock()
+	for name := range m.secrets {
+		rec, _, err := m.newest(name)
+		require.NoError(t, err)
+		if !rec.Live() {
+			continue
+		}
+		if id, ok := decodeID(name); ok {
+			_, err = s.decode(context.Background(), id, name, state{rec: rec})
+		} else {
+			_, err = s.decodeNode(context.Background(), name, rec)
+		}
+		require.NoError(t, err, name)
+	}
+	m.mu.Unlock()
+	tokens, err := s.GetTokens(t.Context())
+	require.NoError(t, err)
+	var got []string
+	for _, token := range tokens {
+		got = append(got, token.ID)
+	}
+	require.ElementsMatch(t, ids, got)
+	save(t, s, under("the last one", "last"))
+	remove(t, s, "the last one")
+	report, err := s.Repair(t.Context(), oauthstore.RepairOptions{})
+	require.NoError(t, err)
+	require.Empty(t, report.Unlisted)
+	require.Empty(t, report.Unreadable)
+	require.Len(t, ids, report.Tokens)
+}
+
+func rekey(t testing.TB, s *Store, opts oauthstore.RekeyOptions) *oauthstore.RekeyReport {
+	t.Helper()
+	report, err := s.Rekey(t.Context(), opts)
+	require.NoError(t, err)
+	return report
+}
+
+func TestRekey_leavesNothingUnderAnOlderKey(t *testing.T) {
+	eachMove(t, func(t *testing.T, m *memory, mv move) {
+		m.limits.Page = 2000
+		before := New(m, mv.before, time.Hour)
+		ids := fill(t, before, 60)
+		save(t, before, oauthstore.OAuthToken{ID: ids[0], UserName: "renamed"})
+		remove(t, before, ids[1])
+		ids = slices.Delete(ids, 1, 2)
+		p, err := before.newPage(t.Context(), indexName, nil, nil)
+		require.NoError(t, err)
+		require.NoError(t, before.makePages(t.Context(), []*page{p}), "a page that nothing leads to")
+		require.Greater(t, len(m.pagesByName()), 3)
+
+		s := New(m, mv.during, time.Hour)
+		m.forgetCalls()
+		promised := rekey(t, s, oauthstore.RekeyOptions{DryRun: true})
+		require.Zero(t, m.count(put, ""), "a dry run writes")
+		require.Equal(t, promised.Secrets, len(promised.Remaining), "%v", promised)
+		require.Contains(t, promised.Remaining, "mem/index")
+		require.Contains(t, promised.Remaining, "mem/"+p.name)
+		require.False(t, promised.Done())
+
+		report := rekey(t, s, oauthstore.RekeyOptions{})
+		require.Equal(t, promised.Secrets, report.Rekeyed, "%v", report)
+		require.True(t, report.Done(), "%v", report)
+		require.Empty(t, report.Errors)
+		require.Empty(t, report.Unreadable)
+
+		m.forgetCalls()
+		again := rekey(t, s, oauthstore.RekeyOptions{})
+		require.Zero(t, m.count(put, ""), "there was nothing left to write")
+		require.True(t, again.Done())
+		require.Zero(t, again.Rekeyed)
+		m.wantMoved(t, mv.after, ids...)
+	})
+}
+
+// A process dies before or after any of its calls, and another one begins again.
+func TestRekey_thatDiesIsRunAgain(t *testing.T) {
+	eachMove(t, func(t *testing.T, m *memory, mv move) {
+		for _, takesEffect := range []bool{false, true} {
+			for position := 0; ; position++ {
+				one := newMemory()
+				one.tombstones, one.limits.Page = m.tombstones, 2000
+				ids := fill(t, New(one, mv.before, time.Hour), 12)
+				ctx, die := context.WithCancel(t.Context())
+				var mu sync.Mutex
+				calls := 0
+				one.around = func(_ context.Context, _ call, run func() error) error {
+					mu.Lock()
+					defer mu.Unlock()
+					calls++
+					if calls <= position || ctx.Err() == nil && calls == position+1 && takesEffect {
+						if err := run(); calls <= position {
+							return err
+						}
+					}
+					die()
+					return context.Canceled
+				}
+				report, err := New(one, mv.during, time.Hour).Rekey(ctx, oauthstore.RekeyOptions{})
+				require.NotNil(t, report)
+				finished := calls <= position
+				require.Equal(t, finished, err == nil, "call %d: %v", position, err)
+				die()
+				one.around = nil
+				for _, id := range ids {
+					_, err := New(one, mv.during, time.Hour).FindTokenByID(t.Context(), id)
+					require.NoError(t, err, "call %d", position)
+				}
+				report = rekey(t, New(one, mv.during, time.Hour), oauthstore.RekeyOptions{})
+				require.True(t, report.Done(), "call %d: %v", position, report)
+				one.wantMoved(t, mv.after, ids...)
+				if finished {
+					break
+				}
+			}
+		}
+	})
+}
+
+// Others save, insert, rename, lease and delete while the keys are changed.
+func TestRekey_besideWriters(t *testing.T) {
+	eachMove(t, func(t *testing.T, m *memory, mv move) {
+		m.limits.Page = 2000
+		ids := fill(t, New(m, mv.before, time.Hour), 40)
+		m.around = func(ctx context.Context, _ call, run func() error) error {
+			if err := wait(ctx, 20*time.Millisecond); err != nil {
+				return err
+			}
+			return run()
+		}
+		kept := ids[20:]
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				s := New(m, mv.during, time.Hour)
+				for j := i; j < 20; j += 4 {
+					save(t, s, oauthstore.OAuthToken{ID: ids[20+j], AccessToken: fmt.Sprint("access", j)})
+					save(t, s, under(fmt.Sprint("new", j), fmt.Sprint("new user", j)))
+					save(t, s, oauthstore.OAuthToken{ID: ids[20+j], UserName: fmt.Sprint("renamed", j)})
+					_, err := s.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: ids[20+j], For: time.Minute})
+					require.NoError(t, err)
+					remove(t, s, ids[j])
+				}
+			}()
+		}
+		for j := range 20 {
+			kept = append(kept, fmt.Sprint("new", j))
+		}
+		report := rekey(t, New(m, mv.during, time.Hour), oauthstore.RekeyOptions{})
+		require.True(t, report.Done(), "%v: %v", report, report.Errors)
+		wg.Wait()
+		m.around = nil
+		require.Empty(t, rekey(t, New(m, mv.during, time.Hour), oauthstore.RekeyOptions{DryRun: true}).Remaining)
+		m.wantMoved(t, mv.after, kept...)
+	})
+}
+
+// A document grows by a third when it is encrypted.
+func TestRekey_dividesPagesThatBecomeTooLarge(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Page = 2000
+		s := m.store()
+		var ids []string
+		nearlyFull := func(name string) bool {
+			v := m.show(t, name)
+			return v != nil && v.node.inner() && len(m.bytes(name)) > 1900
+		}
+		for i := 0; !nearlyFull(indexName); i++ {
+			require.Less(t, i, 3000)
+			ids = append(ids, save(t, s, under("", fmt.Sprint("user", i))).ID)
+		}
+		mv := move{during: sealedWith(t, aesKey(t, 1), codec.WithPlaintextReads()), after: sealedWith(t, aesKey(t, 1))}
+		report := rekey(t, New(m, mv.during, time.Hour), oauthstore.RekeyOptions{})
+		require.True(t, report.Done(), "%v: %v", report, report.Errors)
+		for name := range m.secrets {
+			if IsNode(name) {
+				require.LessOrEqual(t, len(m.bytes(name)), 2000+pageRoom, name)
+			}
+		}
+		m.wantMoved(t, mv.after, ids...)
+	})
+}
+
+func TestRekey_goesOnWithTheOthersIfOneCannotBeWritten(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		fits := under("large", "carol")
+		fits.Extra = `"` + strings.Repeat("x", 60000) + `"`
+		for _, token := range []oauthstore.OAuthToken{fits, under("denied", "alice"), under("foreign", "bob"), under("unread", "dave"), under("fine", "erin")} {
+			save(t, m.store(), token)
+		}
+		m.overwrite(t, "token_foreign", codec.Document{"note": json.RawMessage(`"from the console"`)})
+		m.on(put, "token_denied", fails(oauthstore.ErrAccessDenied))
+		m.on(get, "token_unread", fails(oauthstore.ErrAccessDenied))
+		s := New(m, sealedWith(t, aesKey(t, 1), codec.WithPlaintextReads()), time.Hour)
+		report := rekey(t, s, oauthstore.RekeyOptions{})
+		require.Equal(t, []string{"mem/token_denied", "mem/token_large", "mem/token_unread"}, report.Remaining)
+		require.False(t, report.Done())
+		require.Len(t, report.Errors, 3)
+		err := errors.Join(report.Errors...)
+		require.ErrorIs(t, err, oauthstore.ErrRecordTooLarge)
+		require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
+		require.Len(t, report.Unreadable, 1)
+		require.ErrorContains(t, report.Unreadable[0], "mem/token_foreign")
+		require.Contains(t, string(m.bytes("token_foreign")), "console", "what others keep there is left alone")
+		require.Equal(t, 6, report.Secrets)
+		require.Equal(t, 2, report.Rekeyed)
+		require.True(t, m.isSealedUnder(t, "token_fine", aesKey(t, 1)))
+	})
+}
+
+func TestRekey_endsIfTheKeysOrTheServiceCannotBeReached(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		fill(t, m.store(), 5)
+		down := failingKey{fmt.Errorf("%w: the key service", oauthstore.ErrUnavailable)}
+		report, err := New(m, sealedWith(t, down, codec.WithPlaintextReads()), time.Hour).Rekey(t.Context(), oauthstore.RekeyOptions{})
+		require.ErrorIs(t, err, oauthstore.ErrUnavailable)
+		require.Zero(t, report.Rekeyed)
+		s := New(m, sealedWith(t, aesKey(t, 1), codec.WithPlaintextReads()), time.Hour)
+		m.on("list", "", fails(oauthstore.ErrAccessDenied))
+		report, err = s.Rekey(t.Context(), oauthstore.RekeyOptions{})
+		require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
+		require.NotNil(t, report)
+		report, err = m.store().Rekey(t.Context(), oauthstore.RekeyOptions{})
+		require.ErrorIs(t, err, errors.ErrUnsupported, "a store without keys")
+		require.NotNil(t, report)
+	})
+}
+
+// The listing lags behind, and the index lacks a token.
+func TestRekey_findsWhatOnlyTheIndexOrOnlyTheListingHas(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.listLag = time.Hour
+		save(t, m.store(), under("listed", "alice"))
+		m.editIndex(t, func([]entry) []entry { return nil })
+		time.Sleep(2 * time.Hour)
+		save(t, m.store(), under("indexed", "bob"))
+		key := aesKey(t, 1)
+		report := rekey(t, New(m, sealedWith(t, key, codec.WithPlaintextReads()), time.Hour), oauthstore.RekeyOptions{})
+		require.Equal(t, 3, report.Rekeyed)
+		require.True(t, m.isSealedUnder(t, "token_listed", key))
+		require.True(t, m.isSealedUnder(t, "token_indexed", key))
+	})
+}
+
+// A delete puts a tombstone, which Rekey passes over; it is denied to go on, and puts the record back.
+func TestRekey_besideADeleteThatIsDenied(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.tombstones = true
+		save(t, m.store(), under("x", "alice"))
+		key := aesKey(t, 1)
+		during := sealedWith(t, key, codec.WithPlaintextReads())
+		m.on(destroy, "token_x", func(func() error) error {
+			report := rekey(t, New(m, during, time.Hour), oauthstore.RekeyOptions{})
+			require.True(t, report.Done())
+			return oauthstore.ErrAccessDenied
+		})
+		require.ErrorIs(t, New(m, during, time.Hour).DeleteToken(t.Context(), "x"), oauthstore.ErrAccessDenied)
+		m.wantMoved(t, sealedWith(t, key), "x")
+	})
+}
+
+func TestRekey_leavesTheLastWritesOfADayToSaves(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Writes, m.limits.Per = 100, 24*time.Hour
+		s := m.store()
+		token := under("x", "alice")
+		for i := range 91 {
+			token.RefreshToken = fmt.Sprint("refresh", i)
+			token = *save(t, s, token)
+		}
+		during := New(m, sealedWith(t, aesKey(t, 1), codec.WithPlaintextReads()), time.Hour)
+		report := rekey(t, during, oauthstore.RekeyOptions{})
+		require.Equal(t, []string{"mem/token_x"}, report.Remaining)
+		require.ErrorIs(t, errors.Join(report.Errors...), oauthstore.ErrThrottled)
+		time.Sleep(25 * time.Hour)
+		require.True(t, rekey(t, during, oauthstore.RekeyOptions{}).Done())
+	})
+}
+
+func TestRekey_tellsHowFarItIs(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		fill(t, m.store(), 250)
+		var steps []string
+		s := New(m, sealedWith(t, aesKey(t, 1), codec.WithPlaintextReads()), time.Hour)
+		rekey(t, s, oauthstore.RekeyOptions{Progress: func(p oauthstore.RekeyProgress) {
+			steps = append(steps, fmt.Sprint(p.Step, " ", p.Done, "/", p.Total))
+		}})
+		require.Equal(t, []string{"list 0/0", "write 0/251", "write 100/251", "write 200/251", "write 251/251"}, steps)
+	})
+}
