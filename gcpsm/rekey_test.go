@@ -1,10 +1,15 @@
 package gcpsm
 
 import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"testing"
 
+	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/enginetest"
 )
@@ -22,4 +27,55 @@ func TestKeyChange(t *testing.T) {
 
 func TestRekey_ofManyTokens(t *testing.T) {
 	enginetest.RunRekeyMany(t, newBackend(t), newKeyed)
+}
+
+// A ciphertext is bound to the project and the location that the store was made with.
+func TestWithCodec_aCiphertextOfAnotherProjectIsCorrupt(t *testing.T) {
+	ctx := context.Background()
+	client := newBackend(t).client(t)
+	block, err := aes.NewCipher(make([]byte, 32))
+	require.NoError(t, err)
+	gcm, err := cipher.NewGCMWithRandomNonce(block)
+	require.NoError(t, err)
+	key, err := codec.NewEncrypted(codec.JSON{}, aead{gcm})
+	require.NoError(t, err)
+	store := func(project string) *Store {
+		s, err := New(client, project, WithCodec(key))
+		require.NoError(t, err)
+		return s
+	}
+	require.NoError(t, store("my-project").SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", UserName: "alice", AccessToken: "a"}))
+	for _, name := range []string{"oauthstore__token_alice", "oauthstore__index"} { // by the console
+		secret, err := client.AccessSecretVersion(ctx, &pb.AccessSecretVersionRequest{Name: "projects/my-project/secrets/" + name + "/versions/latest"})
+		require.NoError(t, err)
+		_, err = client.CreateSecret(ctx, &pb.CreateSecretRequest{
+			Parent: "projects/their-project", SecretId: name, Secret: newDriver(client, testConfig).secret(),
+		})
+		require.NoError(t, err)
+		_, err = client.AddSecretVersion(ctx, &pb.AddSecretVersionRequest{Parent: "projects/their-project/secrets/" + name, Payload: secret.Payload})
+		require.NoError(t, err)
+	}
+	var corrupt *oauthstore.CorruptRecordError
+	_, err = store("their-project").FindTokenByID(ctx, "alice")
+	require.ErrorAs(t, err, &corrupt)
+	require.Equal(t, "oauthstore__token_alice", corrupt.Secret)
+	_, err = store("their-project").GetTokens(ctx)
+	require.ErrorAs(t, err, &corrupt)
+	require.Equal(t, "oauthstore__index", corrupt.Secret)
+	_, err = store("my-project").GetTokens(ctx)
+	require.NoError(t, err)
+
+	in := config{project: "p", location: "europe-west1", prefix: "oauthstore"}
+	require.Equal(t, "projects/p/locations/europe-west1/secrets/oauthstore__index", newDriver(client, in).Resource("index"))
+}
+
+// aead is a codec.AEAD.
+type aead struct{ cipher.AEAD }
+
+func (a aead) Encrypt(plaintext, data []byte) ([]byte, error) {
+	return a.Seal(nil, nil, plaintext, data), nil
+}
+
+func (a aead) Decrypt(ciphertext, data []byte) ([]byte, error) {
+	return a.Open(nil, nil, ciphertext, data)
 }
