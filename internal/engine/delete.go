@@ -99,21 +99,6 @@ func (s *Store) destroy(ctx context.Context, id string, check func(context.Conte
 	return gone{id: id, claims: claims, at: begin}, err
 }
 
-// checkIndex reads the pages of the index that forget will write, unless they were read lately: a page that cannot be
-// read must be found before the secret is removed.
-func (s *Store) checkIndex(ctx context.Context, g gone) error {
-	keys, err := s.keysOfGone(ctx, []gone{g})
-	if err != nil {
-		return err
-	}
-	for _, k := range keys {
-		if _, err := s.leafFor(ctx, k, recent); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // destroyState removes what cur is, or what has become of it, and returns the claims of all that it has met.
 //
 // A tombstone of another delete means that it stopped half-way, or is at it; this one puts its own on top, so
@@ -286,4 +271,19 @@ func (s *Store) keysOfGone(ctx context.Context, deleted []gone) ([]key, error) {
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys), nil
+}
+
+// checkIndex reads the pages of the index that forget will write, unless they were read lately: a page that cannot be
+// read must be found before the secret is removed.
+func (s *Store) checkIndex(ctx context.Context, g gone) error {
+	keys, err := s.keysOfGone(ctx, []gone{g})
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if _, err := s.leafFor(ctx, k, recent); err != nil {
+			return err
+		}
+	}
+	return nil
 }
