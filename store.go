@@ -21,6 +21,9 @@ import (
 // record both take effect, in some order, and neither loses a field that the other set. What is
 // returned belongs to the caller; what is passed in is not kept.
 //
+// A store sees its own writes: after a call has written, no read of the same store returns an older state, even if the
+// service's reads lag behind by up to a minute. Other stores may see the write later.
+//
 // A method that returns an error has either done nothing or a part that a second call completes.
 // It may be called again at once where the error is [ErrUnavailable] or a context's, and later where
 // it is [ErrThrottled].

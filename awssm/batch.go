@@ -47,23 +47,24 @@ func (d *driver) GetMany(ctx context.Context, names []string, yield func(string,
 	}
 }
 
-// values yields what a batch has brought and takes it off the missing ones. A secret that is not there
-// is an error of its own in the answer.
+// values yields what a batch has brought and takes it off the missing ones, unless it may be older than what was seen
+// before. A secret that is not there is an error of its own in the answer.
 func (d *driver) values(out *sm.BatchGetSecretValueOutput, missing map[string]string, yield func(string, engine.Record, engine.Rev, error)) {
 	for _, v := range out.SecretValues {
 		full := aws.ToString(v.Name)
 		name, ok := missing[full]
-		if !ok {
+		out := &sm.GetSecretValueOutput{ARN: v.ARN, VersionId: v.VersionId, SecretString: v.SecretString}
+		if !ok || !d.seen.Of(name).allows(out) {
 			continue
 		}
 		delete(missing, full)
-		rec, rev, err := d.record(name, &sm.GetSecretValueOutput{ARN: v.ARN, VersionId: v.VersionId, SecretString: v.SecretString}, 0)
+		rec, rev, err := d.record(name, out, 0)
 		yield(name, rec, rev, err)
 	}
 	for _, e := range out.Errors {
 		full := aws.ToString(e.SecretId)
 		name, ok := missing[full]
-		if ok && aws.ToString(e.ErrorCode) == "ResourceNotFoundException" {
+		if ok && aws.ToString(e.ErrorCode) == "ResourceNotFoundException" && d.seen.Of(name).allows(nil) {
 			delete(missing, full)
 			yield(name, engine.Record{}, notThere, nil)
 		}

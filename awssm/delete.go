@@ -19,6 +19,14 @@ import (
 // its name among others, and then is what it was. So there a tombstone becomes its current version
 // first.
 func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombstone engine.Record) error {
+	err := d.destroy(ctx, name, base, tombstone)
+	if err == nil {
+		d.noteDelete(name, revision(base).arn)
+	}
+	return err
+}
+
+func (d *driver) destroy(ctx context.Context, name string, base engine.Rev, tombstone engine.Record) error {
 	r := revision(base)
 	if r.waiting { // a Put would restore it
 		return nil

@@ -34,6 +34,7 @@ type driver struct {
 	config
 	prefix string // the full one, with its slash
 	guard  guard
+	seen   engine.Sightings[sighting]
 }
 
 var (
@@ -61,6 +62,15 @@ const (
 
 // Get implements engine.Driver.
 func (d *driver) Get(ctx context.Context, name string, after engine.Rev) (engine.Record, engine.Rev, error) {
+	known := d.seen.Of(name)
+	rec, r, err := d.get(ctx, name, after, known)
+	if err == nil {
+		d.noteRead(name, known, rec, revision(r))
+	}
+	return rec, r, err
+}
+
+func (d *driver) get(ctx context.Context, name string, after engine.Rev, known sighting) (engine.Record, engine.Rev, error) {
 	in := &sm.GetSecretValueInput{SecretId: aws.String(d.FullName(name))}
 	out, err := d.client.GetSecretValue(ctx, in)
 	if isInvalidRequest(err) {
@@ -70,12 +80,16 @@ func (d *driver) Get(ctx context.Context, name string, after engine.Rev) (engine
 		out, err = d.client.GetSecretValue(ctx, in) // restored or made anew since, perhaps
 	}
 	switch {
-	case isNotFound(err):
-		return d.absent(ctx, name, after)
 	case isInvalidRequest(err) && saysDeleted(err): // and deleted again
 		return engine.Record{}, notThere, nil
-	case err != nil:
+	case err != nil && !isNotFound(err):
 		return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
+	}
+	switch out, err = d.notOlder(ctx, name, known, out); {
+	case err != nil:
+		return engine.Record{}, engine.None, err
+	case out == nil:
+		return d.absent(ctx, name, after)
 	}
 	if r := revision(after); r.version == aws.ToString(out.VersionId) && r.arn == aws.ToString(out.ARN) {
 		return d.follow(ctx, name, r, out)
@@ -137,14 +151,19 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 	if err != nil {
 		return engine.None, err
 	}
+	var made engine.Rev
 	switch r := revision(base); {
 	case r == rev{}:
-		return d.create(ctx, name, rec, string(value))
+		made, err = d.create(ctx, name, rec, string(value))
 	case r.waiting:
-		return d.restore(ctx, name, r, string(value))
+		made, err = d.restore(ctx, name, r, string(value))
 	default:
-		return d.put(ctx, name, r, string(value))
+		made, err = d.put(ctx, name, r, string(value))
 	}
+	if err == nil {
+		d.noteWrite(name, rec, revision(made))
+	}
+	return made, err
 }
 
 // put makes the version that follows r current.

@@ -20,28 +20,40 @@ const maxFollow = 16
 // next id with a higher counter. Where it is neither, the walk lags behind as well, or the current version
 // came by other means than this library's: a Put on r is refused until the read by name shows that one.
 func (d *driver) follow(ctx context.Context, name string, r rev, shown *sm.GetSecretValueOutput) (engine.Record, engine.Rev, error) {
+	walked, err := d.successors(ctx, name, r)
+	switch {
+	case isInvalidRequest(err) && saysDeleted(err): // since the read by name
+		return engine.Record{}, notThere, nil
+	case err != nil:
+		return engine.Record{}, engine.None, err
+	}
+	if n := len(walked); n > 0 && isCurrent(walked[n-1]) {
+		return d.record(name, walked[n-1], 0)
+	}
+	if len(walked) > 0 && d.movedBack(ctx, r, walked) {
+		return d.record(name, shown, r.counter+1)
+	}
+	return d.record(name, shown, r.counter)
+}
+
+// successors walks the ids derived from r and returns the versions that exist, up to the current one.
+func (d *driver) successors(ctx context.Context, name string, r rev) ([]*sm.GetSecretValueOutput, error) {
 	var walked []*sm.GetSecretValueOutput
 	for next := r; len(walked) < maxFollow; {
 		out, err := d.version(ctx, r.arn, next.successor())
 		if isNotFound(err) {
 			break
 		}
-		if isInvalidRequest(err) && saysDeleted(err) { // since the read by name
-			return engine.Record{}, notThere, nil
-		}
 		if err != nil {
-			return engine.Record{}, engine.None, d.fail("GetSecretValue", name, false, err)
-		}
-		if isCurrent(out) {
-			return d.record(name, out, 0)
+			return nil, d.fail("GetSecretValue", name, false, err)
 		}
 		walked = append(walked, out)
+		if isCurrent(out) {
+			break
+		}
 		next = rev{arn: r.arn, version: aws.ToString(out.VersionId)}
 	}
-	if len(walked) > 0 && d.movedBack(ctx, r, walked) {
-		return d.record(name, shown, r.counter+1)
-	}
-	return d.record(name, shown, r.counter)
+	return walked, nil
 }
 
 func isCurrent(out *sm.GetSecretValueOutput) bool { return slices.Contains(out.VersionStages, current) }

@@ -23,7 +23,8 @@
 // write when there are about 100: so one token can be saved about 100 times a day, and the last of these are kept for
 // more than new access tokens: see [WithVersionQuota]. The index is divided in time among several secrets: it has no
 // limit. The service says of itself that all its operations are eventually consistent: a read shortly after another process's write may
-// show the older state, which no write is based on unnoticed.
+// show the older state, which no write is based on unnoticed. A store sees its own writes: it remembers their version ids for a minute,
+// and if a read by name shows an older version, it reads by version id. That takes two or three calls.
 //
 // # Permissions
 //

@@ -26,6 +26,7 @@ type driver struct {
 	prefix string // the full one, with its slash
 
 	isV2    atomic.Bool // the mount was seen to be KV version 2
+	seen    engine.Sightings[sighting]
 	expires atomic.Bool // the index, as last written, is going to be deleted, by delete_version_after
 }
 
@@ -47,13 +48,17 @@ func (d *driver) path(branch, name string) string {
 	return d.mount + "/" + branch + "/" + d.prefix + name
 }
 
-// Get implements engine.Driver. Reads of one server see its writes: what follows after needs no search.
+// Get implements engine.Driver. Reads of one server see its writes: what follows after needs no search. Those of
+// another, a standby, may not: see [driver.behind].
 func (d *driver) Get(ctx context.Context, name string, _ engine.Rev) (engine.Record, engine.Rev, error) {
 	secret, err := d.read(ctx, name)
 	if err != nil {
 		return engine.Record{}, engine.None, err
 	}
 	if secret == nil {
+		if d.behind(name, sighting{}) {
+			return engine.Record{}, engine.None, d.lags(name)
+		}
 		return engine.Record{}, version(0), d.checkMount(ctx)
 	}
 	metadata, ok := secret.Data["metadata"].(map[string]any)
@@ -64,8 +69,12 @@ func (d *driver) Get(ctx context.Context, name string, _ engine.Rev) (engine.Rec
 		return engine.Record{}, engine.None, &oauthstore.CorruptRecordError{Secret: d.FullName(name), Reason: "not an answer of KV version 2"}
 	}
 	d.isV2.Store(true)
-	rev := version(number(metadata["version"]))
 	data, ok := secret.Data["data"].(map[string]any)
+	n := number(metadata["version"])
+	if d.behind(name, sighting{number: n, gone: !ok}) {
+		return engine.Record{}, engine.None, d.lags(name)
+	}
+	rev := version(n)
 	if !ok {
 		destroyed, _ := metadata["destroyed"].(bool) // as Delete leaves it
 		return engine.Record{SoftDeleted: !destroyed}, rev, nil
@@ -154,7 +163,9 @@ func (d *driver) write(ctx context.Context, name string, cas int, rec engine.Rec
 		deletion, _ := secret.Data["deletion_time"].(string)
 		d.expires.Store(deletion != "")
 	}
-	return version(number(secret.Data["version"])), nil
+	n := number(secret.Data["version"])
+	d.seen.Update(name, func(known sighting) sighting { return known.newer(sighting{number: n}) })
+	return version(n), nil
 }
 
 // describe sets what belongs to the secret as a whole, before its first version.
@@ -206,6 +217,9 @@ func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombs
 		versions = append(versions, v)
 	}
 	_, err := d.send(ctx, putDestroy, d.path("destroy", name), name, map[string]any{"versions": versions})
+	if err == nil {
+		d.seen.Update(name, func(known sighting) sighting { return known.newer(sighting{number: top, gone: true}) })
+	}
 	return d.fail("destroy", name, false, err)
 }
 

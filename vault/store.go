@@ -15,7 +15,9 @@
 // made from; KV version 1 has none, and a mount of it is refused at the first read that finds nothing,
 // before any write. Standbys and replicas that serve reads (performance standbys and secondaries of
 // Vault Enterprise, OpenBao) may show an older state after another process's write; no write is based on
-// it unnoticed.
+// it unnoticed. A store sees its own writes: if a read shows an older version than the store has written or read in the
+// last minute, it reads again, for up to 10 seconds. After that it believes the read: somebody has deleted the secret's
+// metadata, so that its version numbers began again.
 //
 // # Deleting
 //
@@ -46,7 +48,7 @@
 //
 // Namespace, token renewal (api.LifetimeWatcher), TLS, rate limit and retries are the client's, and so is
 // read-your-writes (api.Config, ReadYourWrites): on performance standbys and replicas it spares one instance
-// the conflicts that reading its own older state would cost.
+// the second reads that its own older state would cost.
 //
 //	sealed, without an active node, overloaded, a replica that does not serve   [oauthstore.ErrUnavailable]
 //	a rate limit quota                                                          [oauthstore.ErrThrottled]

@@ -125,7 +125,7 @@ func final(err error) bool {
 	if errors.Is(err, ErrExhausted) {
 		return true
 	}
-	for _, passing := range []error{ErrConflict, ErrBlocked, oauthstore.ErrThrottled, oauthstore.ErrUnavailable} {
+	for _, passing := range []error{ErrConflict, ErrBlocked, ErrBehind, oauthstore.ErrThrottled, oauthstore.ErrUnavailable} {
 		if errors.Is(err, passing) {
 			return false
 		}
@@ -208,7 +208,7 @@ func (p *patience) count(err error) time.Duration {
 			return giveUp
 		}
 		return p.window << min(p.throttles, longest)
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrBehind):
 		p.conflicts++
 		return next(p.conflicts < maxConflicts, conflictPause, p.conflicts)
 	default:
@@ -249,7 +249,7 @@ func someOf(longest time.Duration) time.Duration {
 
 // tired is the error of a call whose patience has ended.
 func (s *Store) tired(name string, failure error) error {
-	if errors.Is(failure, ErrConflict) || errors.Is(failure, ErrBlocked) {
+	if errors.Is(failure, ErrConflict) || errors.Is(failure, ErrBlocked) || errors.Is(failure, ErrBehind) {
 		return fmt.Errorf("%w: gave up on secret %s: %w", oauthstore.ErrUnavailable, s.driver.FullName(name), failure)
 	}
 	return failure

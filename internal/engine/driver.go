@@ -24,6 +24,9 @@ type Driver interface {
 	// after, unless it is None, is a revision on which a Put met ErrConflict. Get then returns what
 	// followed it, even where the service's plain read still shows the old state; or, if the service
 	// went back to it, the same record under a revision on which a Put can succeed.
+	//
+	// Get never returns an older state than one that this Driver has lately written, deleted or returned. If the
+	// service shows one and the Driver has no way to read the newer state, the error wraps ErrBehind.
 	Get(ctx context.Context, name string, after Rev) (Record, Rev, error)
 
 	// Put makes rec the newest record of name, provided that the newest one is still that of
@@ -106,7 +109,7 @@ type Limits struct {
 	Window time.Duration
 }
 
-// How a write can fail other than for good.
+// How a call can fail other than for good.
 var (
 	// ErrConflict says that the newest record is not the expected one: another writer, or an earlier
 	// attempt of one's own whose answer was lost.
@@ -115,6 +118,9 @@ var (
 	// ErrBlocked says that the service does not take this name yet, since the secret of that name is
 	// still being deleted.
 	ErrBlocked = errors.New("the secret of this name is still being deleted")
+
+	// ErrBehind says that a read has shown an older state than this process has written or read before.
+	ErrBehind = errors.New("the service's reads lag behind")
 
 	// ErrNotSent says that the driver has not asked the service at all.
 	ErrNotSent = errors.New("nothing was written")

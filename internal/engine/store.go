@@ -60,8 +60,24 @@ type state struct {
 	rev Rev
 }
 
-// get is the driver's Get, bounded in time.
+// get is the driver's Get, made again as long as the service's reads lag behind.
 func (s *Store) get(ctx context.Context, name string, after Rev) (state, error) {
+	st, err := s.getOnce(ctx, name, after)
+	for p := s.patience(name); errors.Is(err, ErrBehind); {
+		pause := p.take(ctx, err)
+		if pause == giveUp {
+			return st, s.tired(name, err)
+		}
+		if err := wait(ctx, pause); err != nil {
+			return st, err
+		}
+		st, err = s.getOnce(ctx, name, after)
+	}
+	return st, err
+}
+
+// getOnce is the driver's Get, bounded in time.
+func (s *Store) getOnce(ctx context.Context, name string, after Rev) (state, error) {
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	rec, rev, err := s.driver.Get(bounded, name, after)

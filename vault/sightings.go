@@ -1,0 +1,52 @@
+package vault
+
+import (
+	"time"
+
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// sighting is the newest state of a secret that this process has lately written or read; the zero sighting is none.
+type sighting struct {
+	number int       // of the newest version
+	gone   bool      // which was deleted
+	behind time.Time // since when reads have shown an older state; zero if the last one has not
+}
+
+// newer returns the newer of two states, other if they are the same.
+func (s sighting) newer(other sighting) sighting {
+	if other.number < s.number || other.number == s.number && s.gone && !other.gone {
+		return s
+	}
+	return other
+}
+
+// maxBehind is how long an older state is taken for that of a standby that lags behind. After that it is believed: the
+// secret was deleted with its metadata, so that its numbers began again, or a deletion was undone.
+const maxBehind = 10 * time.Second
+
+// behind reports whether what a read has shown is from before a state that was seen. Performance standbys of Vault
+// Enterprise, and standbys of OpenBao, answer reads from their own state.
+func (d *driver) behind(name string, shown sighting) (behind bool) {
+	if shown == d.seen.Of(name) {
+		return false
+	}
+	d.seen.Update(name, func(known sighting) sighting {
+		if behind = known.newer(shown) != shown; !behind {
+			return shown
+		}
+		if known.behind.IsZero() {
+			known.behind = time.Now()
+		}
+		if behind = time.Since(known.behind) <= maxBehind; behind {
+			return known
+		}
+		return shown
+	})
+	return behind
+}
+
+// lags is the error of a read that is behind.
+func (d *driver) lags(name string) error {
+	return &engine.Fault{Backend: "vault", Op: "read", Secret: d.FullName(name), Class: engine.ErrBehind, Err: engine.ErrBehind}
+}
