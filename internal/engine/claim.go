@@ -69,12 +69,30 @@ func (c *claim) make(ctx context.Context) error {
 		case err != nil:
 			return err
 		case !there && untold.entry.age() < maxRename:
-			return errAgain // it is just being inserted, and could not be told
+			if err := c.lookAgain(ctx, untold.entry); err != nil {
+				return err
+			}
+			continue
 		case c.told == nil:
 			c.told = make(map[string]bool)
 		}
 		c.told[untold.entry.Nonce] = true
 	}
+}
+
+// lookAgain reads the user's entries and is errAgain if e is still among them: its record is just being inserted, and
+// could not be told. An entry that is gone was remembered from before its record was deleted.
+func (c *claim) lookAgain(ctx context.Context, e entry) error {
+	entries, err := c.lookup.store.userEntries(ctx, c.entry.User)
+	switch {
+	case err != nil:
+		return err
+	case slices.ContainsFunc(entries, func(other entry) bool { return other.Nonce == e.Nonce }):
+		return errAgain
+	case c.sawThem:
+		c.apart = entries
+	}
+	return nil
 }
 
 // change adds the entry, replacing those that are no longer needed.

@@ -171,3 +171,32 @@ func TestTree_looksForFewRetiredPagesAtATime(t *testing.T) {
 		}
 	})
 }
+
+// Another process has deleted the user's record since the index was read.
+func TestClaim_doesNotWaitForARememberedEntryThatIsGone(t *testing.T) {
+	for name, token := range map[string]oauthstore.OAuthToken{
+		"a new record with an id":               under("x", "bob"),
+		"a new record with an id and a client":  {ID: "x", UserName: "bob", ClientID: "c2", AccessToken: "a"},
+		"a new record with the former's client": {ID: "x", UserName: "bob", ClientID: "c1", AccessToken: "a"},
+		"a new record without an id":            {UserName: "bob", AccessToken: "a"},
+		"another client":                        {UserName: "bob", ClientID: "c2", AccessToken: "a"},
+		"a change of the user name":             {ID: "y", UserName: "bob"},
+		"a change of user name and client":      {ID: "y", UserName: "bob", ClientID: "c1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T) {
+				m := newMemory()
+				s := m.store()
+				save(t, s, under("y", "alice"))
+				bob := save(t, s, oauthstore.OAuthToken{UserName: "bob", ClientID: "c1", AccessToken: "b"})
+				remove(t, m.store(), bob.ID)
+				begin := time.Now()
+				save(t, s, token)
+				if took := time.Since(begin); took > 10*conflictPause {
+					t.Errorf("the save took %v", took)
+				}
+				m.wantConsistent(t)
+			})
+		})
+	}
+}
