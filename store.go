@@ -24,6 +24,12 @@ import (
 // A store sees its own writes: after a call has written, no read of the same store returns an older state, even if the
 // service's reads lag behind by up to a minute. Other stores may see the write later.
 //
+// A call whose context has no deadline ends by itself, with [ErrUnavailable]. Over a secret manager a call about one
+// record takes a minute at most, or twice the store's WithTimeout if that is longer. If it has to read all tokens, to
+// find one by an access, grant or refresh token, the minute begins again with each token that it has read. Calls about
+// all tokens go on as long as the service answers; DeleteTokens ends when nothing has got through for five minutes. An
+// error matches [context.DeadlineExceeded] or [context.Canceled] only if the caller's own context has ended.
+//
 // A method that returns an error has either done nothing or a part that a second call completes.
 // It may be called again at once where the error is [ErrUnavailable] or a context's, and later where
 // it is [ErrThrottled].

@@ -103,6 +103,9 @@ func WithRecoveryWindow(days int) Option {
 
 // WithTimeout bounds each step of a call, a read or a write of one secret or of a batch with all that the
 // client tries again, where the caller's context does not end sooner. Default 15 seconds, at most 2 minutes.
+//
+// A call that makes several steps, or tries again, takes a minute at most, or twice d if that is longer, unless its
+// context has a deadline: see [oauthstore.TokenStore].
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }

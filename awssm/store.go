@@ -33,8 +33,8 @@
 // tokens are read one by one), ListSecrets on * for Repair. DescribeSecret and RestoreSecret are for saving a
 // token whose secret waits in a recovery window. Without RestoreSecret that save is [oauthstore.ErrAccessDenied].
 // So it is without DescribeSecret where there is [WithRecoveryWindow]; else the secret may be one that the service
-// is still deleting, and the save goes on for two minutes and is [oauthstore.ErrUnavailable], which names the
-// permission. DescribeSecret is also for saving to a secret that was made without a value, or so lately that a
+// is still deleting, and the save goes on for a minute, or for two if its context has a deadline, and is
+// [oauthstore.ErrUnavailable], which names the permission. DescribeSecret is also for saving to a secret that was made without a value, or so lately that a
 // read does not show it, and for deleting one with copies in other regions (else [oauthstore.ErrAccessDenied]),
 // and for saving to one whose AWSCURRENT was moved back to an older version (else [oauthstore.ErrUnavailable]). A
 // save right after a delete needs neither. Options name what else they need.

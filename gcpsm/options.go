@@ -80,6 +80,9 @@ func WithVersionsKept(n int) Option {
 
 // WithTimeout bounds each step of a call, the retries of a read included, where the caller's context
 // does not end sooner. Default 15 seconds, at most 2 minutes: an insert has three between its two writes.
+//
+// A call that makes several steps, or tries again, takes a minute at most, or twice d if that is longer, unless its
+// context has a deadline: see [oauthstore.TokenStore].
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }

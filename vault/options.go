@@ -68,6 +68,9 @@ func WithMaxVersions(n int) Option {
 
 // WithTimeout bounds each step of a call, retries of the client included, where the caller's context does
 // not end sooner. Default 15 seconds, at most 2 minutes.
+//
+// A call that makes several steps, or tries again, takes a minute at most, or twice d if that is longer, unless its
+// context has a deadline: see [oauthstore.TokenStore].
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }

@@ -13,7 +13,7 @@ import (
 // nobody; so it goes on when the quota is there again.
 type bulk struct {
 	mu    sync.Mutex
-	since time.Time // from when on no write got through; zero where the last one did
+	since time.Time // from when on nothing got through; zero where the last step did
 }
 
 // maxStalled is how long a bulk goes on while nothing gets through. The quotas that are worth waiting for are those
@@ -28,7 +28,7 @@ func (s *Store) inBulk() *Store {
 	return &own
 }
 
-// wrote takes note of the outcome of a write.
+// wrote takes note of the outcome of a write, or of a step that leads to one.
 func (b *bulk) wrote(err error) {
 	if b == nil {
 		return
@@ -36,7 +36,7 @@ func (b *bulk) wrote(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case !errors.Is(err, oauthstore.ErrThrottled):
+	case !errors.Is(err, oauthstore.ErrThrottled) && !errors.Is(err, oauthstore.ErrUnavailable):
 		b.since = time.Time{}
 	case b.since.IsZero():
 		b.since = time.Now()

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,7 +151,7 @@ func TestRepair_goesOnAfterADenial(t *testing.T) {
 		m.tombstones = true
 		save(t, m.store(), under("a", "alice"))
 		save(t, m.store(), under("b", "bob"))
-		m.on(destroy, "token_a", fails(context.Canceled))
+		m.on(destroy, "token_a", fails(errors.New("it died")))
 		_ = m.store().DeleteToken(t.Context(), "a")
 		m.editIndex(t, func(entries []entry) []entry {
 			return slices.DeleteFunc(entries, func(e entry) bool { return e.ID == "b" })

@@ -21,7 +21,9 @@ type gone struct {
 }
 
 // DeleteToken implements oauthstore.TokenStore.
-func (s *Store) DeleteToken(ctx context.Context, id string) error {
+func (s *Store) DeleteToken(ctx context.Context, id string) (err error) {
+	ctx, end := s.bound(ctx)
+	defer end(&err)
 	if err := cmp.Or(ctx.Err(), oauthstore.CheckID(id)); err != nil {
 		return err
 	}
@@ -51,7 +53,11 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 	var deleted []gone
 	var failed error
 	err = inParallel(ctx, s.driver.Limits().Parallel, ids(entries), func(ctx context.Context, id string) error {
+		if s.bulk.stalled() {
+			return oauthstore.ErrUnavailable // the service was tried for long enough
+		}
 		g, err := s.destroy(ctx, id, nil)
+		s.bulk.wrote(err)
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil && !errors.Is(err, oauthstore.ErrTokenNotFound) {
@@ -86,7 +92,7 @@ func (s *Store) destroy(ctx context.Context, id string, check func(context.Conte
 	if err != nil {
 		return gone{}, err
 	}
-	if !cur.rec.Live() && !cur.rec.Deleted {
+	if cur.rec.Absent() {
 		return gone{id: id, at: begin}, oauthstore.ErrTokenNotFound
 	}
 	if check != nil {
@@ -132,12 +138,12 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (claim
 		if err != nil {
 			return claims, err
 		}
-		gone := !next.rec.Live() && !next.rec.Deleted
+		gone := next.rec.Absent()
 		if gone {
 			if next, err = s.probe(ctx, name, next); err != nil {
 				return claims, err
 			}
-			gone = !next.rec.Live() && !next.rec.Deleted
+			gone = next.rec.Absent()
 		}
 		switch _, probed := s.driver.(Prober); {
 		case gone && (probed || missed || errors.Is(failure, ErrConflict)):

@@ -147,7 +147,7 @@ func TestGrow_aDivisionThatStandsStillStartsOver(t *testing.T) {
 			}
 			return err
 		}
-		fill(t, New(m, codec.JSON{}, MaxTimeout), 40)
+		fill(t, m.store(), 40)
 		m.wantConsistent(t)
 		m.wantNoOrphans(t)
 	})

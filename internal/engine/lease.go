@@ -68,7 +68,9 @@ func (l lease) shown(token *oauthstore.OAuthToken) *oauthstore.Lease {
 // Where the service counts writes, those that are left at the end of a day are kept for refresh tokens that were
 // replaced: a record whose refresh token never was gets no lease then, but an oauthstore.WriteQuotaError. The very last
 // are kept for saves, and there are no leases at all: an oauthstore.ErrThrottled.
-func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest) (*oauthstore.Lease, error) {
+func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest) (given *oauthstore.Lease, err error) {
+	ctx, end := s.bound(ctx)
+	defer end(&err)
 	if err := cmp.Or(ctx.Err(), request.Validate()); err != nil {
 		return nil, err
 	}
@@ -184,7 +186,9 @@ func (s *Store) ReleaseLease(ctx context.Context, l *oauthstore.Lease) error {
 }
 
 // changeLease makes the lease on the record what change says, of one that is nobody's where there is no record.
-func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change func(cur state, had lease) (lease, error)) (*found, error) {
+func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change func(cur state, had lease) (lease, error)) (changed *found, err error) {
+	ctx, end := s.bound(ctx)
+	defer end(&err)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -212,7 +216,9 @@ func (s *Store) changeLease(ctx context.Context, l *oauthstore.Lease, change fun
 }
 
 // SaveLeased implements oauthstore.TokenLeaser.
-func (s *Store) SaveLeased(ctx context.Context, l *oauthstore.Lease, token *oauthstore.OAuthToken) error {
+func (s *Store) SaveLeased(ctx context.Context, l *oauthstore.Lease, token *oauthstore.OAuthToken) (err error) {
+	ctx, end := s.bound(ctx)
+	defer end(&err)
 	if err := cmp.Or(ctx.Err(), l.Validate(token)); err != nil {
 		return err
 	}

@@ -24,7 +24,11 @@ type Record struct {
 	Lease       lease    // who refreshes the token
 	Deleted     bool     // a tombstone: the record was deleted, its older versions perhaps not yet
 	SoftDeleted bool     // not stored: somebody else has deleted the secret in a way that can be undone
+	Expired     bool     // not stored: SoftDeleted, and by the service itself, after a time
 	Writes      history  // to this secret, where the service counts them
+
+	// Expires, which is not stored, is when the service is going to delete the record by itself; zero for never.
+	Expires time.Time
 
 	// Written is when the record was last written, zero where the service does not count writes.
 	Written time.Time
@@ -38,6 +42,10 @@ const maxEarlier = 3
 
 // Live reports whether there is a record at all.
 func (r Record) Live() bool { return r.Document != nil }
+
+// Absent reports whether there is nothing of a record: no content, no tombstone, nothing that the service has deleted by
+// itself.
+func (r Record) Absent() bool { return !r.Live() && !r.Deleted && !r.Expired }
 
 // lastOf returns which of the writes took effect last, in r or shortly before; -1 is none.
 func (r Record) lastOf(writes []string) int {

@@ -16,7 +16,9 @@ import (
 var errAgain = errors.New("the record changed")
 
 // SaveToken implements oauthstore.TokenStore.
-func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) (err error) {
+	ctx, end := s.bound(ctx)
+	defer end(&err)
 	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
 		return err
 	}
@@ -24,7 +26,9 @@ func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) err
 }
 
 // UpdateToken implements oauthstore.TokenUpdater.
-func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) error {
+func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) (err error) {
+	ctx, end := s.bound(ctx)
+	defer end(&err)
 	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
 		return err
 	}

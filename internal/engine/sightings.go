@@ -8,8 +8,8 @@ import (
 // Sightings remember a value for each name. A driver whose service's reads lag behind notes in them what it has
 // written and read, to recognise a read that shows an older state. The zero value is ready.
 //
-// A value is remembered for a minute after it was last set, or longer. If more than 32,768 names are set in that time,
-// the oldest are forgotten sooner.
+// A value is remembered for one to two minutes after it was last set. If more than 32,768 names are set in that time, the
+// oldest are forgotten sooner.
 type Sightings[V any] struct {
 	mu     sync.Mutex
 	begun  time.Time // when the first value of lately was set
@@ -29,8 +29,12 @@ func (s *Sightings[V]) Of(name string) V {
 	return s.of(name)
 }
 
-func (s *Sightings[V]) of(name string) V {
-	if v, ok := s.lately[name]; ok {
+func (s *Sightings[V]) of(name string) (v V) {
+	old := elapsed(s.begun)
+	if old >= 2*sightingsLast {
+		return v
+	}
+	if v, ok := s.lately[name]; ok || old >= sightingsLast {
 		return v
 	}
 	return s.before[name]

@@ -87,7 +87,7 @@ func (s *Store) getOnce(ctx context.Context, name string, after Rev) (state, err
 // read is get for those who believe a miss: there the driver's Probe looks again.
 func (s *Store) read(ctx context.Context, name string) (state, error) {
 	st, err := s.get(ctx, name, None)
-	if err != nil || st.rec.Live() || st.rec.Deleted {
+	if err != nil || !st.rec.Absent() {
 		return st, err
 	}
 	return s.probe(ctx, name, st)
@@ -123,19 +123,19 @@ func (s *Store) remove(ctx context.Context, name string, base Rev, tombstone Rec
 	return s.told(ctx, name, s.failure(ctx, bounded, err))
 }
 
-// failure adds to err what the service's client may not say: that the caller's context has ended, or
-// that the service took longer than a call may.
+// failure adds to err what the service's client may not say: that the caller's context has ended, or that the service
+// took longer than a step may. A client's own timeout is no end of the caller's context.
 func (s *Store) failure(ctx, bounded context.Context, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case ctx.Err() != nil:
-		return fmt.Errorf("%w (%w)", ctx.Err(), err)
-	case bounded.Err() != nil && !errors.Is(err, oauthstore.ErrUnavailable):
-		return fmt.Errorf("%w: no answer in %v: %w", oauthstore.ErrUnavailable, s.timeout, err)
-	default:
-		return err
 	}
+	if end := ended(ctx); end != nil {
+		return fmt.Errorf("%w (%w)", end, err)
+	}
+	if bounded.Err() != nil || isContext(err) {
+		return &overdue{fmt.Sprintf("no answer in %v", s.timeout), err}
+	}
+	return err
 }
 
 // found is a record of a token, or its absence, as read.
@@ -184,10 +184,14 @@ func (s *Store) loadBy(ctx context.Context, id string, read func(ctx context.Con
 // decode makes a found of what a secret holds.
 func (s *Store) decode(ctx context.Context, id, name string, st state) (*found, error) {
 	f := &found{id: id, name: name, state: st}
-	if !st.rec.Live() {
+	secret := s.driver.FullName(name)
+	switch {
+	case st.rec.Expired:
+		return nil, &oauthstore.CorruptRecordError{Secret: secret, Reason: "the service has deleted it after a time, as it is set " +
+			"to: undelete it, or delete the token"}
+	case !st.rec.Live():
 		return f, nil
 	}
-	secret := s.driver.FullName(name)
 	d, current, err := s.openDocument(ctx, name, st.rec.Document)
 	if err != nil {
 		return nil, err
@@ -262,6 +266,7 @@ func (s *Store) getAll(ctx context.Context, names []string, yield func(string, R
 				alone = append(alone, name)
 				return
 			}
+			progressed(ctx)
 			yield(name, rec, rev, err)
 		})
 		if err != nil {
@@ -274,6 +279,7 @@ func (s *Store) getAll(ctx context.Context, names []string, yield func(string, R
 		for p := s.patienceOfMany(name); p.outlasts(ctx, err); {
 			st, err = s.read(ctx, name)
 		}
+		progressed(ctx)
 		mu.Lock()
 		defer mu.Unlock()
 		yield(name, st.rec, st.rev, err)
@@ -358,7 +364,9 @@ func inParallel[T any](ctx context.Context, n int, items []T, do func(context.Co
 }
 
 // FindToken implements oauthstore.TokenStore.
-func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
+func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (found *oauthstore.OAuthToken, err error) {
+	ctx, end := s.bound(ctx)
+	defer end(&err)
 	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
 		return nil, err
 	}
@@ -376,7 +384,9 @@ func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*o
 }
 
 // FindTokenByID implements oauthstore.TokenStore.
-func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuthToken, error) {
+func (s *Store) FindTokenByID(ctx context.Context, id string) (found *oauthstore.OAuthToken, err error) {
+	ctx, end := s.bound(ctx)
+	defer end(&err)
 	if err := cmp.Or(ctx.Err(), oauthstore.CheckID(id)); err != nil {
 		return nil, err
 	}
