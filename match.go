@@ -59,8 +59,13 @@ func CheckFindable(token *OAuthToken) error {
 //
 // By user name several may match. The first of these counts: the one with the very same client id,
 // the one without a client id, the one under the id derived from the user name, the one with the
-// smallest id. A token that has several grant or refresh tokens to offer is found by its grant token
-// first.
+// smallest id.
+//
+// By access, grant or refresh token several may match too. The one with the smallest id counts, in every store, whatever
+// the order in which the records got the token. A token that has both a grant and a refresh token is found by its grant
+// token first: a record with that grant token counts before one with that refresh token, whatever their ids.
+//
+// A save goes by the same rules, and also by former refresh tokens: see [MatchSaved].
 func Match(token *OAuthToken, stored []*OAuthToken) *OAuthToken {
 	switch RuleFor(token) {
 	case RuleID:
@@ -81,6 +86,26 @@ func Match(token *OAuthToken, stored []*OAuthToken) *OAuthToken {
 	default:
 		return nil
 	}
+}
+
+// MatchSaved returns the one of the stored records that a save of token updates, nil if there is none: the record that
+// [Match] returns, or else, by refresh token, a record with the same client id that has had the refresh token before
+// (see [Record.Superseded]), the one with the smallest id. So a copy of a token that comes back after its refresh token was
+// replaced does not become a second record. [Record.Merge] keeps the newer refresh token.
+func MatchSaved(token *OAuthToken, stored []*Record) *Record {
+	byToken := make(map[*OAuthToken]*Record, len(stored))
+	tokens := make([]*OAuthToken, len(stored))
+	for i, r := range stored {
+		tokens[i], byToken[&r.Token] = &r.Token, r
+	}
+	found := Match(token, tokens)
+	if found == nil && RuleFor(token) == RuleRefreshToken && token.RefreshToken != "" {
+		had := digest(token.RefreshToken)
+		found = first(tokens, func(s *OAuthToken) bool {
+			return s.ClientID == token.ClientID && slices.Contains(byToken[s].Superseded, had)
+		})
+	}
+	return byToken[found]
 }
 
 func matchUser(token *OAuthToken, stored []*OAuthToken) *OAuthToken {

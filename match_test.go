@@ -123,6 +123,18 @@ func TestMatch(t *testing.T) {
 			[]token{{ID: "1", ClientID: "c"}, {ID: "2", RefreshToken: "r", ClientID: "c"}}, "2",
 		},
 		{
+			"by access token, several", token{AccessToken: "a"},
+			[]token{{ID: "3", AccessToken: "a"}, {ID: "2", AccessToken: "a", ClientID: "c"}, {ID: "1", AccessToken: "x"}}, "2",
+		},
+		{
+			"by refresh token, several", token{RefreshToken: "r", ClientID: "c", ClientSecret: "s"},
+			[]token{{ID: "3", RefreshToken: "r", ClientID: "c"}, {ID: "2", RefreshToken: "r", ClientID: "c"}, {ID: "1", RefreshToken: "r"}}, "2",
+		},
+		{
+			"by grant token, several", token{GrantToken: "g", ClientID: "c", ClientSecret: "s"},
+			[]token{{ID: "3", GrantToken: "g", ClientID: "c"}, {ID: "2", GrantToken: "g", ClientID: "c"}}, "2",
+		},
+		{
 			"grant token before refresh token", token{GrantToken: "g", RefreshToken: "r", ClientID: "c", ClientSecret: "s"},
 			[]token{{ID: "1", RefreshToken: "r", ClientID: "c"}, {ID: "2", GrantToken: "g", ClientID: "c"}}, "2",
 		},
@@ -151,6 +163,53 @@ func TestMatch(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestMatchSaved(t *testing.T) {
+	var records []*oauthstore.Record // each has had another refresh token first
+	for _, tok := range []token{
+		{ID: "1", ClientID: "other", RefreshToken: "r"}, {ID: "2", ClientID: "c", RefreshToken: "r2"},
+		{ID: "3", ClientID: "c", RefreshToken: "r3"}, {ID: "4", ClientID: "c", RefreshToken: "r4"},
+	} {
+		first := tok
+		first.RefreshToken = "former"
+		if tok.ID == "4" {
+			first.RefreshToken = "former of 4"
+		}
+		r, err := oauthstore.NewRecord(&first)
+		require.NoError(t, err)
+		r, _ = r.Merge(&tok)
+		records = append(records, r)
+	}
+	for _, c := range []struct {
+		name  string
+		token token
+		want  string // the id, empty for none
+	}{
+		{"the refresh token that a record has", token{RefreshToken: "r3", ClientID: "c", ClientSecret: "s"}, "3"},
+		{"one that it has had", token{RefreshToken: "former of 4", ClientID: "c", ClientSecret: "s"}, "4"},
+		{"one that several have had, the client's", token{RefreshToken: "former", ClientID: "c", ClientSecret: "s"}, "2"},
+		{"one that another client has had", token{RefreshToken: "former of 4", ClientID: "other", ClientSecret: "s"}, ""},
+		{"one that none has had", token{RefreshToken: "unknown", ClientID: "c", ClientSecret: "s"}, ""},
+		{"no refresh token", token{GrantToken: "former", ClientID: "c", ClientSecret: "s"}, ""},
+		{"by another rule", token{UserName: "u", RefreshToken: "former", ClientID: "c", ClientSecret: "s"}, ""},
+		{"without client secret", token{RefreshToken: "former", ClientID: "c"}, ""},
+		{"by id", token{ID: "3", RefreshToken: "former", ClientID: "c", ClientSecret: "s"}, "3"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for range 2 {
+				got := ""
+				if found := oauthstore.MatchSaved(&c.token, records); found != nil {
+					got = found.Token.ID
+				}
+				assert.Equal(t, c.want, got)
+				slices.Reverse(records) // the order does not matter
+			}
+		})
+	}
+	now := &oauthstore.Record{Token: token{ID: "9", ClientID: "c", RefreshToken: "former"}}
+	assert.Same(t, now, oauthstore.MatchSaved(&token{RefreshToken: "former", ClientID: "c", ClientSecret: "s"}, append(records, now)),
+		"a record that has the token counts before those that have had it")
 }
 
 func pointers(tokens []token) []*token {

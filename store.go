@@ -44,7 +44,8 @@ type TokenStore interface {
 
 	// SaveToken stores token: it updates the record that token points at, where fields that token
 	// sets win and the others keep their stored value, or inserts a new record. Then it fills token
-	// in with all that is stored, its id included.
+	// in with all that is stored, its id included. A refresh token points also at the record that has had it
+	// before and does not replace the newer one there: [MatchSaved] is that rule.
 	//
 	// An id that the store does not know is inserted under that id. There are never two records for
 	// one user name and client id: an insert or update that would make a second one is a

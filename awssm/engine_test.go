@@ -68,7 +68,7 @@ func TestCosts(t *testing.T) {
 		FindByID:           enginetest.Calls{"GetSecretValue": 1},
 		FindByUser:         enginetest.Calls{"GetSecretValue": 1},
 		FindByUserGivenID:  enginetest.Calls{"GetSecretValue": 1},
-		FindByRefreshToken: enginetest.Calls{"GetSecretValue": 1},
+		FindByRefreshToken: enginetest.Calls{"GetSecretValue": 2},
 		SaveUnchanged:      enginetest.Calls{"GetSecretValue": 1},
 		SaveExisting:       enginetest.Calls{"GetSecretValue": 1, "PutSecretValue": 1},
 		SaveNew:            enginetest.Calls{"GetSecretValue": 1, "PutSecretValue": 1, "CreateSecret": 1},

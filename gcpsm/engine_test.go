@@ -74,7 +74,7 @@ func TestCosts(t *testing.T) {
 		FindByID:           enginetest.Calls{access: 1},
 		FindByUser:         enginetest.Calls{access: 1},
 		FindByUserGivenID:  enginetest.Calls{access: 1},
-		FindByRefreshToken: enginetest.Calls{access: 1},
+		FindByRefreshToken: enginetest.Calls{access: 2},
 		SaveUnchanged:      enginetest.Calls{access: 1},
 		SaveExisting:       enginetest.Calls{access: 1, add: 1, destroy: 1},
 		SaveNew:            enginetest.Calls{access: 1, add: 2, destroy: 1, create: 1},

@@ -5,6 +5,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -39,11 +40,11 @@ func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*o
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.match(token)
-	if r == nil {
+	found := oauthstore.Match(token, s.stored())
+	if found == nil {
 		return nil, oauthstore.ErrTokenNotFound
 	}
-	return r.Found(token), nil
+	return s.records[found.ID].Found(token), nil
 }
 
 // FindTokenByID implements [oauthstore.TokenStore].
@@ -67,7 +68,7 @@ func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.match(token); r != nil {
+	if r := s.updated(token); r != nil {
 		return s.update(r, token)
 	}
 	return s.insert(token)
@@ -83,7 +84,7 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.match(token)
+	r := s.updated(token)
 	if r == nil || r.Replaced(token) {
 		return oauthstore.ErrTokenNotFound
 	}
@@ -141,12 +142,9 @@ func (s *Store) stored() []*oauthstore.OAuthToken {
 	return all
 }
 
-func (s *Store) match(token *oauthstore.OAuthToken) *oauthstore.Record {
-	found := oauthstore.Match(token, s.stored())
-	if found == nil {
-		return nil
-	}
-	return s.records[found.ID]
+// updated returns the record that a save of token updates, nil if there is none.
+func (s *Store) updated(token *oauthstore.OAuthToken) *oauthstore.Record {
+	return oauthstore.MatchSaved(token, slices.Collect(maps.Values(s.records)))
 }
 
 func (s *Store) update(r *oauthstore.Record, token *oauthstore.OAuthToken) error {

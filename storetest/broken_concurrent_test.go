@@ -16,7 +16,7 @@ var concurrentFaults = []fault{
 	{"loses one of two updates by refresh token", "Concurrent/savers by refresh token who set different fields lose no update", readThenWrite},
 	{"saves in two steps by access token", "Concurrent/a save by an access token that is replaced meanwhile comes before that or is an insert", twoSteps(oauthstore.RuleAccessToken)},
 	{"saves in two steps by grant token", "Concurrent/a save by a grant token that is replaced meanwhile comes before that or is an insert", twoSteps(oauthstore.RuleRefreshToken)},
-	{"saves in two steps by refresh token", "Concurrent/a save by a refresh token that is replaced meanwhile comes before that or is an insert", twoSteps(oauthstore.RuleRefreshToken)},
+	{"inserts where a refresh token is replaced meanwhile", "Concurrent/a save by a refresh token that is replaced meanwhile finds the record and leaves the newer one", insertSuperseded},
 	{"keeps the argument for later", "Concurrent/an argument is the caller's again once the save has returned", writeBehind},
 	{"fills in the argument late", "Concurrent/an argument is the caller's again once the save has returned", func(b *broken) {
 		var last memo[*token]

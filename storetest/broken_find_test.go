@@ -122,6 +122,29 @@ var findFaults = []fault{
 	{"finds by an access token that was replaced", "Find/by access token: the one stored now, not an earlier one", func(b *broken) {
 		b.remembering(func(t *token) string { return t.AccessToken })
 	}},
+	{"finds by access token the record that had it first", "Find/by access token: of several the smallest id", func(b *broken) {
+		first := b.firstHolders(func(t *token) string { return t.AccessToken })
+		b.find = func(ctx context.Context, partial *token) (*token, error) {
+			if partial != nil && oauthstore.RuleFor(partial) == oauthstore.RuleAccessToken {
+				if t := first(partial); t != nil {
+					return t, nil
+				}
+			}
+			return b.Store.FindToken(ctx, partial)
+		}
+	}},
+	{"saves by grant or refresh token into the record that had it first", "Find/by grant or refresh token: of several the smallest id", func(b *broken) {
+		first := b.firstHolders(func(t *token) string { return t.GrantToken + t.RefreshToken })
+		save := b.save
+		b.save = func(ctx context.Context, t *token) error {
+			if oauthstore.RuleFor(t) == oauthstore.RuleRefreshToken {
+				if had := first(t); had != nil {
+					return b.saveAs(ctx, t, func(t *token) { t.ID = had.ID }, nothing)
+				}
+			}
+			return save(ctx, t)
+		}
+	}},
 	{"finds by a refresh token that was replaced", "Find/by refresh token: the one stored now, not an earlier one", func(b *broken) {
 		b.remembering(func(t *token) string { return t.RefreshToken })
 	}},
@@ -221,4 +244,24 @@ var findFaults = []fault{
 			return b.Store.SaveToken(ctx, t)
 		}
 	}},
+}
+
+// firstHolders makes b remember which record had a value first, as an index does that is written by inserts only. It
+// returns the token of that record, if a find by rule may return it.
+func (b *broken) firstHolders(value func(*token) string) func(partial *token) *token {
+	var first memo[string] // id by value
+	b.save = func(ctx context.Context, t *token) error {
+		err := b.Store.SaveToken(ctx, t)
+		if err == nil && first.get(value(t)) == "" {
+			first.set(value(t), t.ID)
+		}
+		return err
+	}
+	return func(partial *token) *token {
+		t, err := b.Store.FindTokenByID(context.Background(), first.get(value(partial)))
+		if err != nil || oauthstore.Match(partial, []*token{t}) == nil {
+			return nil
+		}
+		return t
+	}
 }

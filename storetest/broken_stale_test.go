@@ -65,6 +65,7 @@ var staleFaults = []fault{
 		}
 	}},
 	{"lets a superseded refresh token come back", "Stale/an older refresh token in a literal does not come back", forgetSuperseded},
+	{"inserts a second record for a superseded refresh token", "Stale/a save by a superseded refresh token updates the record that has had it", insertSuperseded},
 	{"lets a superseded refresh token come back in a found copy", "Stale/the one before the newest refresh token does not come back by a found copy with changes", forgetSuperseded},
 }
 
@@ -273,6 +274,16 @@ func forgetSuperseded(b *broken) {
 		}
 		_ = b.Store.DeleteToken(ctx, found.ID)
 		*t = *literal(found)
+		return b.Store.SaveToken(ctx, t)
+	}
+}
+
+// insertSuperseded makes b insert a record for a refresh token that none has now.
+func insertSuperseded(b *broken) {
+	b.save = func(ctx context.Context, t *token) error {
+		if _, err := b.Store.FindToken(ctx, t); errors.Is(err, oauthstore.ErrTokenNotFound) && oauthstore.RuleFor(t) == oauthstore.RuleRefreshToken {
+			return b.saveAs(ctx, t, func(t *token) { t.ID = oauthstore.RandomID() }, nothing)
+		}
 		return b.Store.SaveToken(ctx, t)
 	}
 }

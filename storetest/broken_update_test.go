@@ -79,7 +79,8 @@ var updateFaults = []fault{
 		}
 	}},
 	{"updates in two steps by access token", "Update/an update by an access token that is replaced meanwhile comes before that or finds nothing", twoSteps(oauthstore.RuleAccessToken)},
-	{"updates in two steps by refresh token", "Update/an update by a refresh token that is replaced meanwhile comes before that or finds nothing", twoSteps(oauthstore.RuleRefreshToken)},
+	{"finds nothing where a refresh token is replaced meanwhile", "Update/an update by a refresh token that is replaced meanwhile finds the record and leaves the newer one", updateFound},
+	{"finds nothing by a superseded refresh token", "Update/an update by a superseded refresh token updates the record that has had it", updateFound},
 	{"keeps the argument of UpdateToken for later", "Update/an argument is the caller's again once the update has returned", writeBehind},
 	{"looks first and then inserts on UpdateToken", "Update/an update that meets a delete does not bring the token back", func(b *broken) {
 		b.update = func(ctx context.Context, t *token) error {
@@ -178,4 +179,14 @@ var contextFaults = []fault{
 			return err
 		}
 	}},
+}
+
+// updateFound makes b update only what a find returns.
+func updateFound(b *broken) {
+	b.update = func(ctx context.Context, t *token) error {
+		if _, err := b.Store.FindToken(ctx, t); err != nil {
+			return err
+		}
+		return b.Store.UpdateToken(ctx, t)
+	}
 }

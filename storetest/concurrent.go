@@ -16,7 +16,7 @@ var concurrentChecks = []check{
 	{"savers by refresh token who set different fields lose no update", concurrentByRefresh},
 	{"a save by an access token that is replaced meanwhile comes before that or is an insert", moving(atAccess, movedSave)},
 	{"a save by a grant token that is replaced meanwhile comes before that or is an insert", moving(atGrant, movedSave)},
-	{"a save by a refresh token that is replaced meanwhile comes before that or is an insert", moving(atRefresh, movedSave)},
+	{"a save by a refresh token that is replaced meanwhile finds the record and leaves the newer one", moving(atRefresh, movedRefresh((*subject).saveTogether))},
 	{"savers of found copies who set different fields lose no update", concurrentCopies},
 	{"savers of different users are all heard", concurrentUsers},
 	{"the same new user saved by many at once has one record", concurrentInsert},

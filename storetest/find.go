@@ -22,12 +22,14 @@ var findChecks = []check{
 	{"by access token alone", findByAccess},
 	{"by access token only where client id and secret are not set", findAccessWithClient},
 	{"by access token: the one stored now, not an earlier one", findLaterAccess},
+	{"by access token: of several the smallest id", findSmallestAccess},
 	{"by grant token or refresh token with the client", findByRefresh},
 	{"by grant token before refresh token", findGrantFirst},
 	{"by grant or refresh token: the stored client id must be equal", findRefreshClient},
 	{"by refresh token: an unset grant token leads to no record", findUnsetGrant},
 	{"by grant token: an unset refresh token leads to no record", findUnsetRefresh},
 	{"by refresh token: the one stored now, not an earlier one", findLaterRefresh},
+	{"by grant or refresh token: of several the smallest id", findSmallestRefresh},
 	{"keeps what the partial token sets, takes the rest from storage", findKeepsFields},
 	{"leaves its argument as it was", findLeavesArgument},
 	{"what was found with changes is saved with them", findThenSave},
@@ -191,6 +193,27 @@ func findLaterAccess(t *subject) {
 	t.wantNotFound(&oauthstore.OAuthToken{AccessToken: hush + "access of a"})
 }
 
+// The record with the smallest id gets the token last, so that an index which was written at the inserts leads elsewhere.
+func findSmallestAccess(t *subject) {
+	for _, id := range []string{"2", "1", "3"} {
+		t.save(&oauthstore.OAuthToken{ID: id, AccessToken: hush + "first of " + id})
+	}
+	for _, token := range []*oauthstore.OAuthToken{
+		{ID: "5", ClientID: "client", AccessToken: hush + "shared"}, {ID: "3", AccessToken: hush + "shared"},
+		{ID: "4", UserName: "user", AccessToken: hush + "shared"}, {ID: "1", AccessToken: hush + "shared"},
+	} {
+		t.save(token)
+	}
+	shared := &oauthstore.OAuthToken{AccessToken: hush + "shared"}
+	t.wantFound(shared, "1")
+	t.wantID(t.save(&oauthstore.OAuthToken{AccessToken: hush + "shared", Scope: "saved"}), "1")
+	t.save(&oauthstore.OAuthToken{ID: "1", AccessToken: hush + "another"})
+	t.wantFound(shared, "3")
+	t.wantID(t.save(&oauthstore.OAuthToken{AccessToken: hush + "shared", Scope: "saved"}), "3")
+	t.delete("3")
+	t.wantFound(shared, "4")
+}
+
 // withClient returns a partial token for the rule of grant and refresh tokens.
 func withClient(grant, refresh, clientID string) *oauthstore.OAuthToken {
 	return &oauthstore.OAuthToken{GrantToken: grant, RefreshToken: refresh, ClientID: clientID, ClientSecret: hush + "client"}
@@ -265,6 +288,34 @@ func findLaterRefresh(t *subject) {
 	t.wantFound(withClient("", hush+"later refresh", "client"), a.ID)
 	t.wantNotFound(withClient(hush+"grant of a", "", "client"))
 	t.wantNotFound(withClient("", hush+"refresh of a", "client"))
+}
+
+func findSmallestRefresh(t *subject) {
+	for name, partial := range map[string]*oauthstore.OAuthToken{
+		"GrantToken": withClient(hush+"shared", "", "client"), "RefreshToken": withClient("", hush+"shared", "client"),
+	} {
+		give := func(id, value string) {
+			token := &oauthstore.OAuthToken{ID: id, ClientID: "client", AccessToken: hush + "access"}
+			*textFields(token)[name] = value
+			t.save(token)
+		}
+		wantFirst := func(id string) {
+			t.wantFound(partial, id)
+			saved := literal(partial)
+			saved.Scope = "saved by " + name
+			t.wantID(t.save(saved), id)
+		}
+		for _, id := range []string{"2", "1", "3"} {
+			give(id, hush+"first of "+id)
+		}
+		for _, id := range []string{"4", "3", "1"} {
+			give(id, hush+"shared")
+		}
+		wantFirst("1")
+		give("1", hush+"another")
+		wantFirst("3")
+		t.deleteAll()
+	}
 }
 
 func findKeepsFields(t *subject) {

@@ -8,8 +8,8 @@ import (
 	"github.com/oauthstore/oauthstore"
 )
 
-// What points at a record by one of its tokens points at it no more once that token is another. These
-// checks let the two meet.
+// What points at a record by its access or grant token points at it no more once that token is another. By a former
+// refresh token a save still points at it. These checks let the two meet.
 
 // A moved is a record whose tokens one caller replaces while others save by the tokens that it had.
 type moved struct {
@@ -101,7 +101,7 @@ func movedSave(m *moved) {
 // movedUpdate demands of UpdateToken that it finds nothing where it has come too late.
 func movedUpdate(m *moved) {
 	saved := m.meet(func(token *oauthstore.OAuthToken) error {
-		err := patiently(func() error { return m.updater.UpdateToken(m.Context(), token) })
+		err := updateTogether(m.subject, token)
 		if errors.Is(err, oauthstore.ErrTokenNotFound) {
 			return nil
 		}
@@ -110,5 +110,28 @@ func movedUpdate(m *moved) {
 	m.wantMoved(saved)
 	if got := m.all(); len(got) != 1 {
 		m.Errorf("GetTokens: got %d tokens %q, want 1", len(got), ids(got))
+	}
+}
+
+// updateTogether is UpdateToken for use in together.
+func updateTogether(t *subject, token *oauthstore.OAuthToken) error {
+	return patiently(func() error { return t.updater.UpdateToken(t.Context(), token) })
+}
+
+// movedRefresh demands of a save that it finds the record by its former refresh token too, and does not bring that back.
+func movedRefresh(save func(t *subject, token *oauthstore.OAuthToken) error) func(m *moved) {
+	return func(m *moved) {
+		saved := m.meet(func(token *oauthstore.OAuthToken) error { return save(m.subject, token) })
+		want, r := literal(m.before), m.replacement()
+		want.GrantToken, want.RefreshToken, want.AccessToken = r.GrantToken, r.RefreshToken, r.AccessToken
+		want.Scope = m.byID(want.ID).Scope
+		if want.Scope != r.Scope && want.Scope != "saved by what was replaced" {
+			m.Errorf("the record whose tokens were replaced: got the scope %q, which nobody saved", want.Scope)
+		}
+		for i, token := range saved {
+			m.wantID(token, want.ID)
+			*textFields(want)[ownFields[i]] = "its own"
+		}
+		m.wantStored(want)
 	}
 }

@@ -18,6 +18,7 @@ var staleChecks = []check{
 	{"a stale copy with a changed field changes that field only", staleChange},
 	{"an older refresh token in a literal does not come back", staleLiteral},
 	{"the one before the newest refresh token does not come back by a found copy with changes", staleRotation},
+	{"a save by a superseded refresh token updates the record that has had it", staleSuperseded},
 }
 
 // copies are the ways in which a caller comes by a token that it saves later.
@@ -181,4 +182,48 @@ func staleRotation(t *subject) {
 	t.save(stale)
 	want.RefreshToken, want.Scope = hush+"third", "all"
 	t.wantStored(want)
+}
+
+func staleSuperseded(t *subject) {
+	t.superseded(func(token *oauthstore.OAuthToken) { t.save(token) })
+
+	other := withClient("", hush+"refresh 1", "other client")
+	t.save(other)
+	t.wantFound(withClient("", hush+"refresh 1", "other client"), other.ID)
+	if n := len(t.all()); n != 3 {
+		t.Errorf("GetTokens after a save for another client: got %d tokens, want 3", n)
+	}
+}
+
+// superseded demands that a save by a refresh token that two records have had goes to the one with the smaller id and
+// leaves its newer refresh token, and that a record which has that refresh token now counts before them.
+func (t *subject) superseded(save func(token *oauthstore.OAuthToken)) {
+	t.Helper()
+	late := func(access string) *oauthstore.OAuthToken {
+		token := withClient("", hush+"refresh 1", "client")
+		token.AccessToken = hush + access
+		return token
+	}
+	for _, id := range []string{"2", "1"} {
+		first := withClient("", hush+"refresh 1", "client")
+		first.ID = id
+		t.save(first)
+		first.RefreshToken = hush + "refresh 2 of " + id
+		t.save(first)
+	}
+	one, two := t.byID("1"), t.byID("2")
+	token := late("late")
+	save(token)
+	one.AccessToken = hush + "late"
+	t.wantSame("a token with a superseded refresh token, after it is saved", token, one)
+	t.wantStored(one, two)
+	t.wantNotFound(withClient("", hush+"refresh 1", "client"))
+
+	three := withClient("", hush+"refresh 1", "client")
+	three.ID = "3"
+	t.save(three)
+	save(late("of 3"))
+	three.AccessToken = hush + "of 3"
+	t.wantStored(one, two, three)
+	t.delete("3")
 }

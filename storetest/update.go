@@ -15,10 +15,11 @@ var updateChecks = []check{
 	{"a stale copy does not undo a refresh", updating(updateStale)},
 	{"a token that an update has filled in, by whatever rule, does not undo a refresh", updating(updateFilledIn)},
 	{"an older refresh token in a literal does not come back", updating(updateLiteral)},
+	{"an update by a superseded refresh token updates the record that has had it", updating(updateSuperseded)},
 	{"an update that meets a delete does not bring the token back", updating(updateMeetsDelete)},
 	{"a token of a deleted record does not update the one that has its id now", updating(updateReplaced)},
 	{"an update by an access token that is replaced meanwhile comes before that or finds nothing", updating(moving(atAccess, movedUpdate))},
-	{"an update by a refresh token that is replaced meanwhile comes before that or finds nothing", updating(moving(atRefresh, movedUpdate))},
+	{"an update by a refresh token that is replaced meanwhile finds the record and leaves the newer one", updating(moving(atRefresh, movedRefresh(updateTogether)))},
 	{"an argument is the caller's again once the update has returned", updating(updateArgument)},
 }
 
@@ -124,6 +125,8 @@ func updateLiteral(t *subject) {
 		t.wantStored(want)
 	}
 }
+
+func updateSuperseded(t *subject) { t.superseded(t.update) }
 
 func updateReplaced(t *subject) {
 	stale := t.save(full("user"))

@@ -97,7 +97,7 @@ func TestCosts(t *testing.T) {
 		FindByID:           enginetest.Calls{read: 1},
 		FindByUser:         enginetest.Calls{read: 1},
 		FindByUserGivenID:  enginetest.Calls{read: 1},
-		FindByRefreshToken: enginetest.Calls{read: 1},
+		FindByRefreshToken: enginetest.Calls{read: 2},
 		SaveUnchanged:      enginetest.Calls{read: 1},
 		SaveExisting:       enginetest.Calls{read: 1, write: 1},
 		SaveNew:            enginetest.Calls{read: 1, write: 2, metadata: 1},

@@ -108,8 +108,8 @@ func (s *Store) NamePrefix() string { return s.prefix }
 
 // FindToken implements [oauthstore.TokenStore]. It costs one read by id, by user name where the store made the id, and
 // otherwise where the index was read within the last minute. Else it costs one or two more, and one for each of the
-// index's pages that it reads: by user name one, by a token all. So does a user with several tokens, or none. By a
-// token that changed since it was inserted it reads all tokens.
+// index's pages that it reads. So does a user with several tokens, or none. By an access, grant or refresh token it
+// reads the whole index, the tokens that were inserted with it, and all tokens with a smaller id; if none was, all tokens.
 func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
 	return s.engine.FindToken(ctx, token)
 }

@@ -33,7 +33,9 @@ type lookup struct {
 	// refused if the cached one was old.
 	forSave bool
 
-	whole bool // believed a miss since all entries were in one secret
+	saving bool // a refresh token that a record has had before points at it too
+
+	whole bool // by token: all entries were in one secret
 }
 
 func (s *Store) newLookup(token *oauthstore.OAuthToken, forSave bool) *lookup {
@@ -88,16 +90,22 @@ func (l *lookup) loadAll(ctx context.Context, ids []string) error {
 
 // match returns the record that the token points at among those read so far.
 func (l *lookup) match() *found {
-	var stored []*oauthstore.OAuthToken
+	var stored []*oauthstore.Record
 	for _, f := range l.loaded {
 		if f.record != nil {
-			stored = append(stored, &f.record.Token)
+			stored = append(stored, f.record)
 		}
 	}
-	if m := oauthstore.Match(l.token, stored); m != nil {
-		return l.loaded[m.ID]
+	m := oauthstore.MatchSaved(l.token, stored)
+	if m == nil || !l.saving && !pointsAt(l.token, m) {
+		return nil
 	}
-	return nil
+	return l.loaded[m.Token.ID]
+}
+
+// pointsAt reports whether a find of token may return the record.
+func pointsAt(token *oauthstore.OAuthToken, r *oauthstore.Record) bool {
+	return oauthstore.Match(token, []*oauthstore.OAuthToken{&r.Token}) != nil
 }
 
 // byUser looks where the record most likely is, under the id that the index names or the one that is
@@ -118,7 +126,7 @@ func (l *lookup) byUser(ctx context.Context) (*found, error) {
 			return f, nil
 		}
 	}
-	return l.byIndex(ctx, l.mayBeUser)
+	return l.byIndex(ctx)
 }
 
 func (l *lookup) likelyID() string {
@@ -154,20 +162,47 @@ func (l *lookup) mayBeUser(e entry) bool {
 		(e.Client == l.token.ClientID || e.Client == "" || l.token.ClientID == "")
 }
 
-// byToken looks by the index's hints and then, since tokens change after the insert, in all records.
+// byToken finds the best match of all records. The remembered index decides only that a save is to insert, where the
+// insert's own write finds out what that index lacks: it sees one leaf, which has to be all.
 func (l *lookup) byToken(ctx context.Context) (*found, error) {
-	f, err := l.byIndex(ctx, l.mayHaveToken)
-	if err != nil || f != nil && l.settles(f) {
-		return f, err
+	if entries, ok := l.store.index.recallAll(); ok && l.forSave {
+		l.whole = l.store.index.single()
+		if f, err := l.byHints(ctx, entries); err != nil || f == nil && l.whole {
+			return f, err
+		}
 	}
-	return l.byIndex(ctx, func(entry) bool { return true })
+	entries, err := l.entries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.whole = l.store.index.single()
+	return l.byHints(ctx, entries)
 }
 
-// settles reports whether no other record can be a better match than f: a grant token counts before
-// a refresh token.
-func (l *lookup) settles(f *found) bool {
-	return oauthstore.RuleFor(l.token) == oauthstore.RuleAccessToken ||
-		l.token.GrantToken == "" || l.token.GrantToken == f.record.Token.GrantToken
+// byHints reads the records that had the token when they were inserted, and then, since tokens change, all that can be
+// a better match.
+func (l *lookup) byHints(ctx context.Context, entries []entry) (*found, error) {
+	f, err := l.byEntries(ctx, entries, l.mayHaveToken)
+	if err != nil {
+		return nil, err
+	}
+	return l.byEntries(ctx, entries, func(e entry) bool { return f == nil || l.mayBeat(e.ID, f) })
+}
+
+// mayBeat reports whether the record under id can be a better match than f. The grant token counts first, then the
+// refresh token that a record has, then one that it has had; of equal matches the smallest id.
+func (l *lookup) mayBeat(id string, f *found) bool {
+	has := &f.record.Token
+	switch {
+	case id < f.id:
+		return true
+	case oauthstore.RuleFor(l.token) == oauthstore.RuleAccessToken:
+		return false
+	case l.token.GrantToken != "":
+		return has.GrantToken != l.token.GrantToken
+	default:
+		return has.RefreshToken != l.token.RefreshToken
+	}
 }
 
 func (l *lookup) mayHaveToken(e entry) bool {
@@ -178,13 +213,13 @@ func (l *lookup) mayHaveToken(e entry) bool {
 		e.Refresh != "" && e.Refresh == hint(l.token.RefreshToken)
 }
 
-// byIndex reads the records whose entries fit and returns the one that matches. The remembered index will do for
-// the best of hits, and in a save for a miss.
-func (l *lookup) byIndex(ctx context.Context, fits func(entry) bool) (*found, error) {
-	if entries, ok := l.recall(); ok {
-		f, err := l.byEntries(ctx, entries, fits)
+// byIndex reads the records whose entries may be of the token's user and returns the one that matches. The remembered
+// index will do for the best of hits, and in a save for a miss: the write of a new entry sees all entries of the user.
+func (l *lookup) byIndex(ctx context.Context) (*found, error) {
+	if entries, ok := l.store.index.recallUser(l.token.UserName); ok {
+		f, err := l.byEntries(ctx, entries, l.mayBeUser)
 		switch {
-		case err != nil, f == nil && l.forSave && l.findsOut(), f != nil && l.best(f):
+		case err != nil, f == nil && l.forSave, f != nil && l.sure(f):
 			return f, err
 		}
 	}
@@ -193,29 +228,11 @@ func (l *lookup) byIndex(ctx context.Context, fits func(entry) bool) (*found, er
 		return nil, err
 	}
 	for _, e := range entries {
-		if f := l.loaded[e.ID]; f != nil && f.record == nil && !l.forSave && fits(e) {
+		if f := l.loaded[e.ID]; f != nil && f.record == nil && !l.forSave && l.mayBeUser(e) {
 			delete(l.loaded, e.ID) // the record may have come between the two reads
 		}
 	}
-	return l.byEntries(ctx, entries, fits)
-}
-
-// findsOut reports whether the write of a new entry finds out what the remembered index lacks: it sees one leaf,
-// where all entries of a user are, but not all entries.
-func (l *lookup) findsOut() bool {
-	if l.token.UserName != "" {
-		return true
-	}
-	l.whole = l.store.index.single()
-	return l.whole
-}
-
-// recall returns the entries among which the record has to be, if they are remembered.
-func (l *lookup) recall() ([]entry, bool) {
-	if l.token.UserName != "" {
-		return l.store.index.recallUser(l.token.UserName)
-	}
-	return l.store.index.recallAll()
+	return l.byEntries(ctx, entries, l.mayBeUser)
 }
 
 // entries reads the entries among which the record has to be.
@@ -224,14 +241,6 @@ func (l *lookup) entries(ctx context.Context) ([]entry, error) {
 		return l.store.userEntries(ctx, l.token.UserName)
 	}
 	return l.store.allEntries(ctx, fresh)
-}
-
-// best reports whether no record that the remembered index lacks can be a better match than f.
-func (l *lookup) best(f *found) bool {
-	if oauthstore.RuleFor(l.token) == oauthstore.RuleUserName {
-		return l.sure(f)
-	}
-	return l.settles(f)
 }
 
 func (l *lookup) byEntries(ctx context.Context, entries []entry, fits func(entry) bool) (*found, error) {

@@ -84,16 +84,14 @@ func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, how save
 
 // saveOnce returns the token as it is now stored.
 func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, how saveMode) (*oauthstore.OAuthToken, error) {
-	l := s.newLookup(token, how.insert)
+	// A save that cannot insert does not find out that the cached index is old.
+	_, invalid := oauthstore.NewRecord(token)
+	l := s.newLookup(token, how.insert && invalid == nil)
+	l.saving = true
 	if how.lease != nil {
 		l.knowLeased(how.lease)
 	}
 	f, err := l.resolve(ctx)
-	if _, invalid := oauthstore.NewRecord(token); err == nil && f == nil && invalid != nil && l.forSave {
-		// No insert comes of this that would find out that the cached index is old.
-		l = s.newLookup(token, false)
-		f, err = l.resolve(ctx)
-	}
 	switch {
 	case err != nil:
 		return nil, asInvalid(err)
@@ -183,7 +181,7 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 	}
 	switch {
 	case f.record == nil, oauthstore.RuleFor(token) != oauthstore.RuleID &&
-		oauthstore.Match(token, []*oauthstore.OAuthToken{&f.record.Token}) == nil:
+		oauthstore.MatchSaved(token, []*oauthstore.Record{f.record}) == nil:
 		return nil, errAgain // deleted, or no longer what the token points at
 	case !u.insert && f.record.Replaced(token):
 		return nil, oauthstore.ErrTokenNotFound

@@ -17,7 +17,7 @@ type Calls = map[string]int
 type Costs struct {
 	FindByID, FindByUser Calls // the id derived from the user name
 	FindByUserGivenID    Calls // the id given by the caller, the index warm
-	FindByRefreshToken   Calls // as inserted, the index warm
+	FindByRefreshToken   Calls // as inserted, no token with a smaller id
 	SaveUnchanged        Calls
 	SaveExisting         Calls
 	SaveNew              Calls // the index warm
