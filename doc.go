@@ -37,10 +37,10 @@
 //
 // The contract's rules are functions without state:
 //
-//   - to check arguments: [OAuthToken.Validate], [CheckFindable], [CheckID] and [NoSuchID], [LeaseRequest.Validate],
-//     [Lease.Validate]
+//   - to check arguments: [CheckFindable] and [CheckSavable], [CheckID] and [NoSuchID], [CheckSize],
+//     [LeaseRequest.Validate], [Lease.Validate]
 //   - to find: [RuleFor], [Match], and [IsUncached] in a store that remembers tokens
-//   - to save: [MatchSaved], [NewRecord], [DerivedID] and [RandomID], [Record.Merge], [Record.Replaced], [CheckConflict] and [SameUser]
+//   - to save: [MatchSaved], [NewRecord], [DerivedID], [DerivedTokenID] and [RandomID], [Record.Merge], [Record.Replaced], [CheckConflict] and [SameUser]
 //   - to return what was found: [Record.Found]
 //   - to lease: [Lease.Take], [Lease.Check]
 //

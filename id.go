@@ -24,7 +24,25 @@ func DerivedID(userName, clientID string) string {
 	return "c" + hashID("oauthstore/user+client", userName, clientID)
 }
 
-// RandomID returns an id for a token without user name: the letter r and 160 random bits in base32.
+// DerivedTokenID returns the id under which a token is saved that has neither an id nor a user name and to which no other
+// rule applies ([RuleNone]), so that an equal save updates the same record: an access token with a client id, say, or
+// the refresh token of a client that has no secret.
+//
+// The id is made as [DerivedID] makes it, of the letter t and the hash of "oauthstore/token", the client id, and name and
+// value of the first of these that the token has: refresh_token, grant_token, access_token. It will never change. Whoever
+// has the token can compute its id; the id does not give the token away.
+func DerivedTokenID(token *OAuthToken) string {
+	name, value := "access_token", token.AccessToken
+	switch {
+	case token.RefreshToken != "":
+		name, value = "refresh_token", token.RefreshToken
+	case token.GrantToken != "":
+		name, value = "grant_token", token.GrantToken
+	}
+	return "t" + hashID("oauthstore/token", token.ClientID, name, value)
+}
+
+// RandomID returns an id for another token without user name: the letter r and 160 random bits in base32.
 func RandomID() string {
 	b := make([]byte, 20)
 	_, _ = rand.Read(b) // never fails: crypto/rand ends the program instead
@@ -49,7 +67,9 @@ func CheckID(id string) error {
 	case id == "":
 		return NoSuchID("is empty")
 	case !utf8.ValidString(id):
-		return NoSuchID("is not valid UTF-8")
+		return NoSuchID(notUTF8)
+	case isBlank(id):
+		return NoSuchID(onlySpace)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package oauthstore_test
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"strings"
@@ -80,6 +81,31 @@ func FuzzDerivedID(f *testing.F) {
 	})
 }
 
+// The first of the vectors was made by
+//
+//	printf '\0\0\0\0\0\0\0\x10oauthstore/token\0\0\0\0\0\0\0\x06client\0\0\0\0\0\0\0\x0drefresh_token\0\0\0\0\0\0\0\x01r' |
+//		sha256sum | cut -c1-40 | xxd -r -p | base32 | tr A-Z a-z
+//
+// with the letter t put before it.
+func TestDerivedTokenID_isFixedForEver(t *testing.T) {
+	for _, c := range []struct {
+		token token
+		want  string
+	}{
+		{token{ClientID: "client", RefreshToken: "r"}, "tyyzwesugpo4ywuurxyfeasgs5mntz55y"},
+		{token{RefreshToken: "r"}, "t2bwm2gcfh2eueajj7clwixhmoxqadq5j"},
+		{token{ClientID: "client", GrantToken: "r"}, "te3q7z6bcvhxrvgh34mixul3cpclfdcnq"},
+		{token{ClientID: "client", AccessToken: "r"}, "tfbjn4cshdopthzm5xktwsaezrxpkrwh3"},
+	} {
+		assert.Equal(t, c.want, oauthstore.DerivedTokenID(&c.token), "DerivedTokenID(%v)", c.token)
+		more := c.token
+		more.ClientSecret, more.Scope, more.AccessToken = "s", "all", cmp.Or(more.AccessToken, "a")
+		assert.Equal(t, c.want, oauthstore.DerivedTokenID(&more), "with more fields")
+	}
+	assert.Equal(t, oauthstore.DerivedTokenID(&token{RefreshToken: "r"}), oauthstore.DerivedTokenID(&token{RefreshToken: "r", GrantToken: "g"}),
+		"the refresh token counts before the grant token")
+}
+
 func TestRandomID_isAnIDOfItsOwn(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 1000 {
@@ -91,11 +117,11 @@ func TestRandomID_isAnIDOfItsOwn(t *testing.T) {
 }
 
 func TestCheckID(t *testing.T) {
-	for _, id := range []string{"a", " ", "\x00", "..", "/", "\ufffd", strings.Repeat("a", 10_000)} {
+	for _, id := range []string{"a", " a ", "\x00", "..", "/", "\ufffd", strings.Repeat("a", 10_000)} {
 		require.NoError(t, oauthstore.CheckID(id), "CheckID(%q)", id)
 	}
-	for _, id := range []string{"", "\xff", "a\x80b", "\xed\xa0\x80"} {
-		require.Equal(t, id == "", utf8.ValidString(id))
+	for _, id := range []string{"", "\xff", "a\x80b", "\xed\xa0\x80", " ", "\t\n", "\u00a0\u2028"} {
+		require.Equal(t, strings.TrimSpace(id) == "", utf8.ValidString(id))
 		err := oauthstore.CheckID(id)
 		wantInvalid(t, err, "ID")
 		assert.ErrorIs(t, err, oauthstore.ErrTokenNotFound, "CheckID(%q): nothing is stored there either", id)

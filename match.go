@@ -14,7 +14,7 @@ const (
 	RuleUserName                     // the user name is set; client ids, where both sides have one, are equal
 	RuleAccessToken                  // the access token is set, client id and client secret are not
 	RuleRefreshToken                 // the grant or refresh token, client id and client secret are set
-	RuleNone                         // nothing to go by: cannot be found, and a save inserts
+	RuleNone                         // nothing to go by: cannot be found, and is saved under its DerivedTokenID
 )
 
 // RuleFor returns the rule that applies to token.
@@ -33,9 +33,12 @@ func RuleFor(token *OAuthToken) Rule {
 	}
 }
 
-// CheckFindable returns the [*InvalidTokenError] of a token to which no rule applies; it names the
-// fields that are missing.
+// CheckFindable returns the [*InvalidTokenError] of a token that is not valid, or to which no rule applies: then it names
+// the fields that are missing.
 func CheckFindable(token *OAuthToken) error {
+	if err := token.Validate(); err != nil {
+		return err
+	}
 	switch {
 	case RuleFor(token) != RuleNone:
 		return nil
@@ -54,6 +57,18 @@ func CheckFindable(token *OAuthToken) error {
 	}
 }
 
+// CheckSavable returns the [*InvalidTokenError] of a token that no store can save, whatever is stored: one that is not
+// valid, or that has neither a token nor an id or user name to find a record by. A store asks it before anything else.
+func CheckSavable(token *OAuthToken) error {
+	if err := token.Validate(); err != nil {
+		return err
+	}
+	if RuleFor(token) == RuleNone {
+		return checkToken(token)
+	}
+	return nil
+}
+
 // Match returns the one of the stored tokens that token points at, nil if there is none. It looks at
 // the stored tokens only: the answer does not depend on their order.
 //
@@ -65,7 +80,9 @@ func CheckFindable(token *OAuthToken) error {
 // the order in which the records got the token. A token that has both a grant and a refresh token is found by its grant
 // token first: a record with that grant token counts before one with that refresh token, whatever their ids.
 //
-// A save goes by the same rules, and also by former refresh tokens: see [MatchSaved].
+// A save goes by the same rules, and also by former refresh tokens: see [MatchSaved]. A token to which no rule applies is
+// saved as if its id were [DerivedTokenID], so that equal saves make one record. FindTokenByID finds it, under the id that
+// SaveToken fills in.
 func Match(token *OAuthToken, stored []*OAuthToken) *OAuthToken {
 	switch RuleFor(token) {
 	case RuleID:

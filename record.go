@@ -40,13 +40,21 @@ func NewRecord(token *OAuthToken) (*Record, error) {
 	if err := token.Validate(); err != nil {
 		return nil, err
 	}
-	if token.GrantToken == "" && token.RefreshToken == "" && token.AccessToken == "" {
-		return nil, &InvalidTokenError{Field: "RefreshToken", Reason: "is not set, nor are GrantToken and AccessToken: " +
-			"a new record needs one of them"}
+	if err := checkToken(token); err != nil {
+		return nil, err
 	}
 	r := &Record{Token: *token.Detached(), Incarnation: RandomID()}
 	r.Token.Expiry = stored(token.Expiry)
 	return r, nil
+}
+
+// checkToken returns the error of an insert of a token that holds none.
+func checkToken(token *OAuthToken) error {
+	if token.GrantToken == "" && token.RefreshToken == "" && token.AccessToken == "" {
+		return &InvalidTokenError{Field: "RefreshToken", Reason: "is not set, nor are GrantToken and AccessToken: " +
+			"a new record needs one of them"}
+	}
+	return nil
 }
 
 // Merge returns the record that saving token over r makes, and whether it differs from r. Neither r

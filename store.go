@@ -47,9 +47,12 @@ type TokenStore interface {
 	// in with all that is stored, its id included. A refresh token points also at the record that has had it
 	// before and does not replace the newer one there: [MatchSaved] is that rule.
 	//
-	// An id that the store does not know is inserted under that id. There are never two records for
-	// one user name and client id: an insert or update that would make a second one is a
-	// [*ConflictError], and nothing is stored. An insert needs a grant, refresh or access token.
+	// An id that the store does not know is inserted under that id. A token to which no rule applies has the id
+	// [DerivedTokenID], so equal saves make one record. There are never two records for one user name and client id:
+	// an insert or update that would make a second one is a [*ConflictError], and nothing is stored.
+	//
+	// An insert needs a grant, refresh or access token. A token that cannot be saved whatever is stored is refused
+	// before any call to a service: with an [*InvalidTokenError] as by [CheckSavable], or with [ErrRecordTooLarge].
 	//
 	// Again, of a token that a store returned only the fields changed since are set: a stale copy does not
 	// undo what others have saved meanwhile. [Record.Merge] is that rule. But a token that was found and has been

@@ -1,6 +1,7 @@
 package oauthstore
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,10 +26,10 @@ import (
 // encoding/json, which slog's JSON handler uses for what stands inside of something else, gets an error
 // instead: see [OAuthToken.MarshalJSON].
 type OAuthToken struct {
-	// ID is the record's key in the store. Any string; the store makes one where it is empty.
+	// ID is the record's key in the store. Any string but white space only; the store makes one if it is empty.
 	ID string
 
-	// UserName says whose token it is: whatever the application calls its users.
+	// UserName says whose token it is: whatever the application calls its users. Any string but white space only.
 	UserName string
 
 	// ClientID and ClientSecret are the application's credentials at the provider (RFC 6749, 2.2, 2.3.1).
@@ -118,24 +119,47 @@ func (t *OAuthToken) Valid() bool {
 	return t != nil && t.AccessToken != "" && !t.Expired(DefaultLeeway)
 }
 
-// Validate returns an [*InvalidTokenError] for a token that no store can keep: a nil one, one with a
-// field that is not valid UTF-8, or with an Expiry outside of the years 1 to 9999.
+// Validate returns an [*InvalidTokenError] for a token that no store can keep: a nil token, or one with a field that is
+// not valid UTF-8, an ID or a UserName of only white space, an Extra that is not a JSON object, or an Expiry outside of
+// the years 1 to 9999. Whether a token can be saved is for [CheckSavable] to say.
 func (t *OAuthToken) Validate() error {
 	if t == nil {
 		return &InvalidTokenError{Field: "token", Reason: "is nil"}
 	}
 	if !utf8.ValidString(t.ID) {
-		return &InvalidTokenError{Field: "ID", Reason: "is not valid UTF-8"}
+		return &InvalidTokenError{Field: "ID", Reason: notUTF8}
 	}
 	for _, f := range t.textFields() {
 		if !utf8.ValidString(*f.value) {
-			return &InvalidTokenError{Field: f.name, Reason: "is not valid UTF-8"}
+			return &InvalidTokenError{Field: f.name, Reason: notUTF8}
 		}
+	}
+	switch {
+	case isBlank(t.ID):
+		return &InvalidTokenError{Field: "ID", Reason: onlySpace}
+	case isBlank(t.UserName):
+		return &InvalidTokenError{Field: "UserName", Reason: onlySpace}
+	case t.Extra != "" && !isObject(t.Extra):
+		return &InvalidTokenError{Field: "Extra", Reason: "is not a JSON object"}
 	}
 	if y := t.Expiry.UTC().Year(); !t.Expiry.IsZero() && (y < 1 || y > 9999) {
 		return &InvalidTokenError{Field: "Expiry", Reason: "is outside of the years 1 to 9999"}
 	}
 	return nil
+}
+
+// Reasons of an InvalidTokenError.
+const (
+	notUTF8   = "is not valid UTF-8"
+	onlySpace = "is only white space"
+)
+
+// isBlank reports whether s is set and has nothing but white space.
+func isBlank(s string) bool { return s != "" && strings.TrimSpace(s) == "" }
+
+// isObject reports whether text is a JSON object.
+func isObject(text string) bool {
+	return strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{") && json.Valid([]byte(text))
 }
 
 const redacted = "[redacted]"

@@ -87,6 +87,10 @@ func TestCosts(t *testing.T) {
 	})
 }
 
+func TestRefusals(t *testing.T) {
+	enginetest.RunRefusals(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
+}
+
 func TestFaults(t *testing.T) {
 	enginetest.RunFaults(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
 }

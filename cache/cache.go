@@ -50,8 +50,8 @@ import (
 // for a wrapped store, and keep it for as long as the process lives.
 //
 // It has the methods of [oauthstore.TokenUpdater], [oauthstore.TokenRanger], [oauthstore.Repairer] and
-// [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with [errors.ErrUnsupported]; but Tokens works over
-// every store.
+// [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with [errors.ErrUnsupported]; but Tokens and
+// CheckToken work over every store.
 type Store struct {
 	store oauthstore.TokenStore
 	config
@@ -75,6 +75,7 @@ type Store struct {
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
 	_ oauthstore.TokenUpdater = (*Store)(nil)
+	_ oauthstore.TokenChecker = (*Store)(nil)
 	_ oauthstore.TokenRanger  = (*Store)(nil)
 	_ oauthstore.Repairer     = (*Store)(nil)
 	_ oauthstore.TokenLeaser  = (*Store)(nil)
@@ -127,6 +128,11 @@ func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuth
 	default:
 		return s.find(ctx, key{id: id})
 	}
+}
+
+// CheckToken implements [oauthstore.TokenChecker], by [oauthstore.CheckToken] of the wrapped store.
+func (s *Store) CheckToken(token *oauthstore.OAuthToken) error {
+	return oauthstore.CheckToken(s.store, token)
 }
 
 // GetTokens implements [oauthstore.TokenStore]. It always asks the wrapped store.

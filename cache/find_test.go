@@ -397,12 +397,23 @@ func TestObserver_mayUseTheCache(t *testing.T) {
 	require.EqualValues(t, 1, seen)
 }
 
+// checking is a store that refuses every token.
+type checking struct{ oauthstore.TokenStore }
+
+func (checking) CheckToken(*oauthstore.OAuthToken) error { return oauthstore.ErrRecordTooLarge }
+
+func TestCheckToken_asksTheWrappedStore(t *testing.T) {
+	s := newCache(t, checking{newBackend()})
+	require.ErrorIs(t, s.CheckToken(&oauthstore.OAuthToken{ID: "1"}), oauthstore.ErrRecordTooLarge)
+}
+
 func TestAbilities_thatTheWrappedStoreHasNot(t *testing.T) {
 	b := newBackend()
 	b.put(t, token("1", "alice", "", "access"))
 	s := newCache(t, plain{b})
 	ctx := t.Context()
 	require.ErrorIs(t, s.UpdateToken(ctx, &oauthstore.OAuthToken{ID: "1", Scope: "all"}), errors.ErrUnsupported)
+	require.ErrorIs(t, s.CheckToken(&oauthstore.OAuthToken{}), oauthstore.ErrInvalidToken)
 	report, err := s.Repair(ctx, oauthstore.RepairOptions{})
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	require.NotNil(t, report)

@@ -58,7 +58,7 @@ func marked() *oauthstore.Record {
 	return &oauthstore.Record{
 		Token: oauthstore.OAuthToken{
 			ID: mark, UserName: mark, ClientID: mark, ClientSecret: mark, RedirectURL: mark, GrantToken: mark,
-			RefreshToken: mark, AccessToken: mark, TokenType: mark, Scope: mark, APIDomain: mark, Extra: mark,
+			RefreshToken: mark, AccessToken: mark, TokenType: mark, Scope: mark, APIDomain: mark, Extra: `{"` + mark + `":1}`,
 		},
 		Superseded: []string{mark},
 		Unknown:    map[string]json.RawMessage{mark: json.RawMessage(`"` + mark + `"`)},

@@ -100,6 +100,11 @@ func TestJSON_whatIsWrittenIsReadBack(t *testing.T) {
 				token.FieldByIndex(f.Index).SetString(text + f.Name)
 			}
 		}
+		extra, err := json.Marshal(map[string]string{text: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Token.Extra = string(extra)
 		want.Token.Expiry = time.Date(2030, 1, 2, 3, 4, 5, 6e6, time.UTC)
 		want.Superseded = []string{"one", "two"}
 		want.Unknown = map[string]json.RawMessage{"x" + text: json.RawMessage(`{"a":[1]}`)}

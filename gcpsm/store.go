@@ -82,6 +82,7 @@ type Store struct {
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
 	_ oauthstore.TokenUpdater = (*Store)(nil)
+	_ oauthstore.TokenChecker = (*Store)(nil)
 	_ oauthstore.TokenLeaser  = (*Store)(nil)
 	_ oauthstore.TokenRanger  = (*Store)(nil)
 	_ oauthstore.Repairer     = (*Store)(nil)
@@ -135,6 +136,9 @@ func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) err
 func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) error {
 	return s.engine.UpdateToken(ctx, token)
 }
+
+// CheckToken implements [oauthstore.TokenChecker]. It costs no call.
+func (s *Store) CheckToken(token *oauthstore.OAuthToken) error { return s.engine.CheckToken(token) }
 
 // LeaseToken implements [oauthstore.TokenLeaser]. It costs one AccessSecretVersion, and an AddSecretVersion where the lease is given.
 func (s *Store) LeaseToken(ctx context.Context, request oauthstore.LeaseRequest) (*oauthstore.Lease, error) {

@@ -16,6 +16,6 @@ func TestVault_theQuickstartRuns(t *testing.T) {
 	cmd.Env = append(os.Environ(), "VAULT_ADDR="+client.Address(), "VAULT_TOKEN="+client.Token(), "VAULT_KV_MOUNT="+mount(t, client))
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	require.Contains(t, string(out), "Find it by its refresh token  [requests: 1]")
+	require.Contains(t, string(out), "Find it by its refresh token  [requests: 2]")
 	require.NotContains(t, string(out), "a newer access token", "a secret was printed")
 }

@@ -32,10 +32,7 @@ func New() *Store {
 
 // FindToken implements [oauthstore.TokenStore].
 func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (*oauthstore.OAuthToken, error) {
-	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
-		return nil, err
-	}
-	if err := oauthstore.CheckFindable(token); err != nil {
+	if err := cmp.Or(ctx.Err(), oauthstore.CheckFindable(token)); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -63,23 +60,25 @@ func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuth
 
 // SaveToken implements [oauthstore.TokenStore].
 func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
-	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
+	if err := cmp.Or(ctx.Err(), oauthstore.CheckSavable(token)); err != nil {
 		return err
+	}
+	saved := *token
+	if oauthstore.RuleFor(token) == oauthstore.RuleNone {
+		saved.ID = oauthstore.DerivedTokenID(token)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.updated(token); r != nil {
-		return s.update(r, token)
+	if err := s.save(&saved); err != nil {
+		return err
 	}
-	return s.insert(token)
+	*token = saved
+	return nil
 }
 
 // UpdateToken implements [oauthstore.TokenUpdater].
 func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) error {
-	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
-		return err
-	}
-	if err := oauthstore.CheckFindable(token); err != nil {
+	if err := cmp.Or(ctx.Err(), oauthstore.CheckFindable(token)); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -145,6 +144,13 @@ func (s *Store) stored() []*oauthstore.OAuthToken {
 // updated returns the record that a save of token updates, nil if there is none.
 func (s *Store) updated(token *oauthstore.OAuthToken) *oauthstore.Record {
 	return oauthstore.MatchSaved(token, slices.Collect(maps.Values(s.records)))
+}
+
+func (s *Store) save(token *oauthstore.OAuthToken) error {
+	if r := s.updated(token); r != nil {
+		return s.update(r, token)
+	}
+	return s.insert(token)
 }
 
 func (s *Store) update(r *oauthstore.Record, token *oauthstore.OAuthToken) error {

@@ -32,6 +32,7 @@ type Store struct {
 var (
 	_ oauthstore.TokenStore   = (*Store)(nil)
 	_ oauthstore.TokenUpdater = (*Store)(nil)
+	_ oauthstore.TokenChecker = (*Store)(nil)
 	_ oauthstore.TokenRanger  = (*Store)(nil)
 	_ oauthstore.Repairer     = (*Store)(nil)
 	_ oauthstore.TokenLeaser  = (*Store)(nil)
@@ -90,6 +91,12 @@ func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) e
 	err := u.UpdateToken(ctx, token)
 	op.about(token)
 	return op.done(err)
+}
+
+// CheckToken implements [oauthstore.TokenChecker], by [oauthstore.CheckToken] of the wrapped store. It is no operation of
+// the store: it makes no span and no measurement.
+func (s *Store) CheckToken(token *oauthstore.OAuthToken) error {
+	return oauthstore.CheckToken(s.store, token)
 }
 
 // DeleteToken implements [oauthstore.TokenStore].

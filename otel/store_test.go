@@ -195,6 +195,25 @@ func TestStore_aLeaseSaysWhatTheProviderHasRefusedWith(t *testing.T) {
 	}
 }
 
+// checking is a store that refuses every token.
+type checking struct{ oauthstore.TokenStore }
+
+func (checking) CheckToken(*oauthstore.OAuthToken) error { return oauthstore.ErrRecordTooLarge }
+
+func TestStore_checksTokensAsTheWrappedStoreDoes(t *testing.T) {
+	r := record(t)
+	if err := oauthotel.Wrap(checking{memory.New()}, r.options()...).CheckToken(secretToken()); !errors.Is(err, oauthstore.ErrRecordTooLarge) {
+		t.Errorf("CheckToken: got error %v, want that of the wrapped store", err)
+	}
+	s := oauthotel.Wrap(bare{memory.New()}, r.options()...)
+	if err := s.CheckToken(secretToken()); err != nil {
+		t.Errorf("CheckToken: %v", err)
+	}
+	if err := s.CheckToken(&oauthstore.OAuthToken{}); !errors.Is(err, oauthstore.ErrInvalidToken) {
+		t.Errorf("CheckToken of an empty token: got error %v, want ErrInvalidToken", err)
+	}
+}
+
 func TestStore_abilitiesThatTheWrappedStoreHasNot(t *testing.T) {
 	r := record(t)
 	s := oauthotel.Wrap(bare{memory.New()}, r.options()...)

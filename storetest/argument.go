@@ -37,8 +37,8 @@ func (t *subject) wantArgumentBack(save func(context.Context, *oauthstore.OAuthT
 			shared := &oauthstore.OAuthToken{ID: "shared"}
 			own := &oauthstore.OAuthToken{UserName: fmt.Sprint("user ", i)}
 			for k, token := range []*oauthstore.OAuthToken{shared, own} {
-				*textFields(token)[fields[i]] = fmt.Sprint(hush, fields[i], " ", n)
-				*textFields(want[k*(i+1)])[fields[i]] = fmt.Sprint(hush, fields[i], " ", n)
+				*textFields(token)[fields[i]] = valueOf(fields[i], fmt.Sprint(hush, fields[i], " ", n))
+				*textFields(want[k*(i+1)])[fields[i]] = valueOf(fields[i], fmt.Sprint(hush, fields[i], " ", n))
 				err := patiently(func() error { return save(t.Context(), token) })
 				if err != nil {
 					return err

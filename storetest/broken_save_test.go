@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -132,7 +133,15 @@ var saveFaults = []fault{
 			return b.Store.SaveToken(ctx, t)
 		}
 	}},
-	{"derives an id from no user name", "Save/tokens that point at nothing are inserted, each under its own id", func(b *broken) {
+	{"makes a record of every save to which no rule applies", "Save/tokens to which no rule applies are inserted, each under the id derived from it", func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			if t != nil && oauthstore.RuleFor(t) == oauthstore.RuleNone {
+				return b.saveAs(ctx, t, func(t *token) { t.ID = oauthstore.RandomID() }, nothing)
+			}
+			return b.Store.SaveToken(ctx, t)
+		}
+	}},
+	{"derives an id from no user name", "Save/tokens to which no rule applies are inserted, each under the id derived from it", func(b *broken) {
 		b.save = func(ctx context.Context, t *token) error {
 			if t != nil && t.UserName == "" && t.ID == "" {
 				return b.saveAs(ctx, t, func(t *token) { t.ID = oauthstore.DerivedID("", t.ClientID) }, nothing)
@@ -142,6 +151,22 @@ var saveFaults = []fault{
 	}},
 	{"counts its saves in a field", "Save/equal saves change nothing", countSaves},
 	{"counts its saves of found tokens in a field", "Save/a found token that is saved unchanged changes nothing", countSaves},
+	{"trims user names", "Save/what cannot be stored is an invalid token", func(b *broken) {
+		b.clean(func(t *token) {
+			if t != nil {
+				t.UserName = strings.TrimSpace(t.UserName)
+			}
+		})
+	}},
+	{"takes any text for Extra", "Save/what cannot be stored is an invalid token", func(b *broken) {
+		b.save = func(ctx context.Context, t *token) error {
+			return b.saveAs(ctx, t, func(t *token) {
+				if utf8.ValidString(t.Extra) {
+					t.Extra = ""
+				}
+			}, nothing)
+		}
+	}},
 	{"replaces what is not valid UTF-8", "Save/what cannot be stored is an invalid token", func(b *broken) {
 		b.save = func(ctx context.Context, t *token) error {
 			return b.saveAs(ctx, t, onText(func(_ string, v *string) { *v = strings.ToValidUTF8(*v, "\ufffd") }), nothing)

@@ -111,7 +111,7 @@ func (t *subject) setFields(want *oauthstore.OAuthToken, at func(stored *oauthst
 	t.together(len(fields), func(i int) error {
 		for n := range rounds {
 			token := at(stored)
-			*textFields(token)[fields[i]] = fmt.Sprint(hush, fields[i], " ", n)
+			*textFields(token)[fields[i]] = valueOf(fields[i], fmt.Sprint(hush, fields[i], " ", n))
 			if err := t.saveTogether(token); err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ func (t *subject) setFields(want *oauthstore.OAuthToken, at func(stored *oauthst
 		return nil
 	})
 	for _, name := range fields {
-		*textFields(want)[name] = fmt.Sprint(hush, name, " ", rounds-1)
+		*textFields(want)[name] = valueOf(name, fmt.Sprint(hush, name, " ", rounds-1))
 	}
 	t.wantStored(want)
 }
@@ -134,7 +134,7 @@ func concurrentCopies(t *subject) {
 			if err != nil {
 				return err
 			}
-			*textFields(found)[fields[i]] = fmt.Sprint(hush, fields[i], " ", n)
+			*textFields(found)[fields[i]] = valueOf(fields[i], fmt.Sprint(hush, fields[i], " ", n))
 			if err := t.saveTogether(found); err != nil {
 				return err
 			}
@@ -142,7 +142,7 @@ func concurrentCopies(t *subject) {
 		return nil
 	})
 	for _, name := range fields {
-		*textFields(want)[name] = fmt.Sprint(hush, name, " ", rounds-1)
+		*textFields(want)[name] = valueOf(name, fmt.Sprint(hush, name, " ", rounds-1))
 	}
 	t.wantStored(want)
 }

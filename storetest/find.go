@@ -55,7 +55,9 @@ func findInvalid(t *subject) {
 	t.wantInvalid("FindToken(nil)", err)
 	_, err = t.store.FindToken(t.Context(), &oauthstore.OAuthToken{UserName: "\xff"})
 	t.wantInvalid(`FindToken(UserName: "\xff")`, err, "UserName")
-	for _, id := range []string{"", "\xff", "a\x80b"} {
+	_, err = t.store.FindToken(t.Context(), &oauthstore.OAuthToken{UserName: " "})
+	t.wantInvalid(`FindToken(UserName: " ")`, err, "UserName")
+	for _, id := range []string{"", "\xff", "a\x80b", " ", "\n\t", "\u2028"} {
 		_, err = t.store.FindTokenByID(t.Context(), id)
 		t.wantInvalid(fmt.Sprintf("FindTokenByID(%q)", id), err, "ID")
 		t.wantError(fmt.Sprintf("FindTokenByID(%q)", id), err, oauthstore.ErrTokenNotFound)

@@ -29,7 +29,7 @@ var hostile = []string{
 	// Escapes, patterns and queries.
 	"%2e%2e", "%s%d%v", "*", "?", "a?b=c", "a#b", "' or 1=1 --", `"quoted"`,
 	// Space and control characters.
-	" ", " x", "x ", "x\n", "a\x00b",
+	" x", "x ", "x\n", "a\x00b",
 	// Letters of one look, and normal forms of one letter.
 	"\u00e9", "e\u0301", "\u0456", "i", "\u202ex", "\ufffd", "\U0001F511",
 	// Case.
@@ -41,8 +41,8 @@ var hostileIDs = []string{
 	"//", ".", "...", "a/../b", `C:\x`,
 	"a+b", "a:b", "a@b", "a%2fb", "a~1b", "--", "__",
 	"%", "%%", "%2e%2e%2fx", "%00", "+", "#", "[a-z]", "{{.}}", "$(id)", "`", "<a>&amp;", ",", ";", "=", "|", "~",
-	"  ", "\n", "\r\n", "\t", "\x00", "\x1b[31m", "\x7f",
-	"\u212b", "\u00c5", "A\u030a", "\ufb01", "fi", "stra\u00dfe", "strasse", "\u0130", "\u200bx", "\ufeffx", "\u2028", "日本語",
+	"x  ", "\nx", "x\r\n", "x\t", "\x00", "\x1b[31m", "\x7f",
+	"\u212b", "\u00c5", "A\u030a", "\ufb01", "fi", "stra\u00dfe", "strasse", "\u0130", "\u200bx", "\ufeffx", "x\u2028", "日本語",
 	// What a store may use for itself, and what a service puts after a name.
 	"index", "index-0", "root", "lock", "latest", "data", "metadata", "t-x", "i-x",
 	"app", "app-AbCdEf", "app-AbCdEg", "app-AbCdEf-AbCdEf", "projects/p/secrets/s/versions/1",

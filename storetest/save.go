@@ -17,7 +17,7 @@ var saveChecks = []check{
 	{"an update by user name may give the record its client id", saveGainsClient},
 	{"an update by id may give the record its user name", saveGainsUser},
 	{"another client of a user has a record of its own", saveSecondClient},
-	{"tokens that point at nothing are inserted, each under its own id", saveAnonymous},
+	{"tokens to which no rule applies are inserted, each under the id derived from it", saveAnonymous},
 	{"equal saves change nothing", saveEqual},
 	{"a found token that is saved unchanged changes nothing", saveUnchanged},
 	{"what cannot be stored is an invalid token", saveInvalid},
@@ -86,7 +86,7 @@ func saveOverwrites(t *subject) {
 	stored := t.save(full("user"))
 	change := literal(stored)
 	for name, value := range textFields(change) {
-		*value = hush + "new " + name
+		*value = valueOf(name, hush+"new "+name)
 	}
 	change.Expiry = stored.Expiry.AddDate(1, 0, 0)
 	want := literal(change)
@@ -177,25 +177,36 @@ func saveSecondClient(t *subject) {
 }
 
 func saveAnonymous(t *subject) {
-	seen := make(map[string]bool)
-	for _, token := range []*oauthstore.OAuthToken{
+	tokens := []*oauthstore.OAuthToken{
 		{RefreshToken: hush + "1"},
 		{RefreshToken: hush + "1", ClientID: "client"},
-		{AccessToken: hush + "2", ClientID: "client"},
-		{AccessToken: hush + "3"},
-	} {
-		want := literal(token)
-		t.save(token)
-		if token.ID == "" || seen[token.ID] {
-			t.Fatalf("SaveToken(%s): got the id %q, want a new one", describe(want), token.ID)
+		{RefreshToken: hush + "2", ClientSecret: hush + "client"},
+		{GrantToken: hush + "1", ClientID: "client"},
+		{AccessToken: hush + "1", ClientID: "client"},
+		{AccessToken: hush + "2", ClientID: "client", ClientSecret: hush + "client"},
+	}
+	want := make(map[string]*oauthstore.OAuthToken)
+	for range 3 { // an equal save makes no other record
+		for _, token := range tokens {
+			saved := t.save(literal(token))
+			t.wantID(saved, oauthstore.DerivedTokenID(token))
+			want[saved.ID] = literal(token)
+			want[saved.ID].ID = saved.ID
+			t.wantSame("FindTokenByID", t.byID(saved.ID), want[saved.ID])
 		}
-		seen[token.ID] = true
-		want.ID = token.ID
-		t.wantSame("FindTokenByID", t.byID(token.ID), want)
 	}
-	if n := len(t.all()); n != len(seen) {
-		t.Errorf("GetTokens: got %d tokens, want %d", n, len(seen))
+	t.wantExactly(want)
+	if len(want) != len(tokens) {
+		t.Errorf("got %d ids for %d tokens, want one for each", len(want), len(tokens))
 	}
+
+	// The same refresh token with another access token is the same record, and so is a copy that comes back late.
+	id := oauthstore.DerivedTokenID(tokens[1])
+	t.save(&oauthstore.OAuthToken{RefreshToken: hush + "1", ClientID: "client", AccessToken: hush + "later"})
+	t.save(&oauthstore.OAuthToken{ID: id, RefreshToken: hush + "rotated"})
+	t.save(&oauthstore.OAuthToken{RefreshToken: hush + "1", ClientID: "client", Scope: "late"})
+	want[id].AccessToken, want[id].RefreshToken, want[id].Scope = hush+"later", hush+"rotated", "late"
+	t.wantExactly(want)
 }
 
 func saveEqual(t *subject) {
@@ -229,6 +240,14 @@ func saveInvalid(t *subject) {
 		}
 	}
 	t.wantInvalid("SaveToken with an invalid ID", t.store.SaveToken(t.Context(), under("a\xffb", "", "")), "ID")
+	for _, blank := range []string{" ", "\t", "\r\n", "\u00a0", " \u2028 "} {
+		t.wantInvalid("SaveToken with an ID of white space", t.store.SaveToken(t.Context(), under(blank, "new user", "")), "ID")
+		t.wantInvalid("SaveToken with a UserName of white space", t.store.SaveToken(t.Context(), under("", blank, "")), "UserName")
+		t.wantInvalid("SaveToken that renames to white space", t.store.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: stored.ID, UserName: blank}), "UserName")
+	}
+	for _, extra := range []string{hush, "null", "17", `"text"`, `[{}]`, `{"a":1`, `{"a":1} {}`, " "} {
+		t.wantInvalid("SaveToken with an Extra that is no JSON object", t.store.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: stored.ID, Extra: extra}), "Extra")
+	}
 	t.wantStored(stored)
 }
 

@@ -13,6 +13,7 @@ package storetest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -293,6 +294,15 @@ func textFields(token *oauthstore.OAuthToken) map[string]*string {
 		}
 	}
 	return fields
+}
+
+// valueOf returns a value for the string field of this name that holds text: Extra has to be a JSON object.
+func valueOf(field, text string) string {
+	if field != "Extra" {
+		return text
+	}
+	b, _ := json.Marshal(map[string]string{"member": text}) // never fails
+	return string(b)
 }
 
 // diff says in which exported fields got and want differ; nothing where they do not.

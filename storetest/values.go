@@ -39,10 +39,10 @@ func valueText(t *subject) {
 		token := full("user of " + text)
 		for name, value := range textFields(token) {
 			if name != "UserName" {
-				*value = hush + text + name
+				*value = valueOf(name, hush+text+name)
 			}
 		}
-		token.TokenType, token.Scope, token.APIDomain, token.Extra = text, text, text, text
+		token.TokenType, token.Scope, token.APIDomain = text, text, text
 		want := literal(token)
 		t.save(token)
 		want.ID = token.ID

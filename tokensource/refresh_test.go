@@ -726,6 +726,39 @@ func TestExchange(t *testing.T) {
 	})
 }
 
+// A code can be used once, so what the store cannot keep is refused while it is still good.
+func TestExchange_ofAUserThatNoRecordCanHaveKeepsTheCode(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		code := w.srv.Grant("alice")
+		w.network(func(*http.Request) error {
+			t.Error("the provider was asked")
+			return nil
+		}, nil)
+		tokens := w.over(shortNames{w.store})
+		for name, want := range map[string]error{
+			"\xff": oauthstore.ErrInvalidToken, " \t": oauthstore.ErrInvalidToken, strings.Repeat("n", 3000): oauthstore.ErrRecordTooLarge,
+		} {
+			if _, err := tokens.Exchange(t.Context(), name, code); !errors.Is(err, want) || !strings.Contains(err.Error(), "UserName") {
+				t.Errorf("Exchange for %.10q: got error %v, want %v that names UserName", name, err, want)
+			}
+		}
+		w.network(nil, nil)
+		if _, err := tokens.Exchange(t.Context(), "alice", code); err != nil {
+			t.Errorf("Exchange with the same code: %v", err)
+		}
+	})
+}
+
+// shortNames is a store with room for short user names only.
+type shortNames struct{ oauthstore.TokenStore }
+
+func (shortNames) CheckToken(token *oauthstore.OAuthToken) error {
+	if err := oauthstore.CheckSavable(token); err != nil {
+		return err
+	}
+	return oauthstore.CheckSize(token, 1000)
+}
+
 func TestExchange_thatCannotBeStored(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		tokens := w.over(failingStore{w.store})

@@ -99,11 +99,19 @@ func (t *Tokens) ID(id string) *Source {
 // who has logged in before keeps the refresh token where the provider does not send another. An empty name is a record
 // without one, to be found by its id.
 //
-// A code that the provider does not take is a [*ReauthRequiredError]. A code can be used once: where the store fails
+// A user name that the store cannot keep is an [oauthstore.ErrInvalidToken] or [oauthstore.ErrRecordTooLarge], and the code
+// is not sent. A code that the provider does not take is a [*ReauthRequiredError]. A code can be used once: where the store fails
 // the token is returned beside a [*NotSavedError], for the caller to save.
 func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oauth2.AuthCodeOption) (*oauthstore.OAuthToken, error) {
 	if code == "" {
 		return nil, &oauthstore.InvalidTokenError{Field: "code", Reason: "is empty"}
+	}
+	owner := oauthstore.OAuthToken{UserName: userName, ClientID: t.provider.config.ClientID}
+	if userName == "" {
+		owner.ID = oauthstore.RandomID() // so that a second try is not a second record
+	}
+	if err := oauthstore.CheckToken(t.store, &owner); err != nil {
+		return nil, err
 	}
 	defer t.repeatPanic()
 	begin := time.Now()
@@ -117,10 +125,7 @@ func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oa
 		return nil, err
 	}
 	token := got.over(&oauthstore.OAuthToken{})
-	token.UserName, token.ClientID = userName, t.provider.config.ClientID
-	if userName == "" {
-		token.ID = oauthstore.RandomID() // so that a second try is not a second record
-	}
+	token.ID, token.UserName, token.ClientID = owner.ID, owner.UserName, owner.ClientID
 	err = t.patiently(ctx, func(int) error { return t.saveLogin(ctx, got, token) }, func(attempt int, err error) {
 		t.observe(ctx, Event{Kind: SaveRetried, Attempt: attempt, Err: err})
 	})

@@ -28,7 +28,7 @@ func TestQuickstart_showsTheMainJobAndWhatItCosts(t *testing.T) {
 		`1\. Save the token response  \[requests: 3\]`,
 		`2\. Find it by user name  \[requests: 1\]`,
 		`3\. Find it by id  \[requests: 1\]`,
-		`4\. Find it by its refresh token  \[requests: 1\]`,
+		`4\. Find it by its refresh token  \[requests: 2\]`,
 		`5\. Save a refreshed access token  \[requests: 2\]`,
 		`RefreshToken: \[redacted\]`,
 		`7\. List all tokens  \[requests: 2\]\n    2 tokens`,

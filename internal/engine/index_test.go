@@ -428,6 +428,33 @@ func TestRecord_tooLargeForTheServiceIsAnErrorAndWritesNothing(t *testing.T) {
 	})
 }
 
+// A token without a token can only be merged into a record, so a miss has to be right the first time.
+func TestSave_withoutATokenLooksForItsRecordOnce(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		s := m.store()
+		save(t, s, under("x", "alice"))
+		for _, c := range []struct {
+			token oauthstore.OAuthToken
+			reads int
+		}{
+			{oauthstore.OAuthToken{ClientID: "c", Scope: "s"}, 0},
+			{oauthstore.OAuthToken{ID: "y", Scope: "s"}, 1},
+			{oauthstore.OAuthToken{UserName: "bob", Scope: "s"}, 2},
+		} {
+			m.forgetCalls()
+			wantIs(t, s.SaveToken(t.Context(), &c.token), oauthstore.ErrInvalidToken)
+			if got := m.count("", ""); got != c.reads {
+				t.Errorf("%v: got calls %v, want %d reads", c.token, m.calls, c.reads)
+			}
+		}
+		save(t, s, oauthstore.OAuthToken{ID: "x", Scope: "s"})
+		save(t, s, oauthstore.OAuthToken{UserName: "alice", APIDomain: "d"})
+		if got := m.token(t, "x"); got.Scope != "s" || got.APIDomain != "d" {
+			t.Errorf("got %v, want both updates", got)
+		}
+	})
+}
+
 func TestRecord_thatCouldBeInsertedCanBeRefreshed(t *testing.T) {
 	eachKind(t, func(t *testing.T, m *memory) {
 		s := m.store()

@@ -224,6 +224,9 @@ func (s *Store) SaveLeased(ctx context.Context, l *oauthstore.Lease, token *oaut
 	}
 	saved := *token
 	saved.ID = l.Token.ID
+	if err := s.CheckToken(&saved); err != nil {
+		return err
+	}
 	if err := s.save(ctx, &saved, saveMode{lease: l}); err != nil {
 		return err
 	}

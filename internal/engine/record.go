@@ -154,17 +154,18 @@ func UnmarshalBytes(secret string, b []byte) (Record, error) {
 	return Unmarshal(secret, d)
 }
 
-// checkSize returns ErrRecordTooLarge for a record that does not fit in one version. It keeps room for
-// the header, which may grow.
+// headerRoom is kept for the header, which may grow.
+const headerRoom = 1024
+
+// checkSize returns ErrRecordTooLarge for a record that does not fit in one version.
 func (s *Store) checkSize(name string, r Record) error {
-	const header = 1024
 	b, err := MarshalBytes(Record{Document: r.Document})
 	if err != nil {
 		return err
 	}
-	if limit := s.driver.Limits().Value; len(b) > limit-header {
+	if limit := s.driver.Limits().Value; len(b) > limit-headerRoom {
 		return fmt.Errorf("%w: secret %s: %d bytes, where %d fit", oauthstore.ErrRecordTooLarge,
-			s.driver.FullName(name), len(b), limit-header)
+			s.driver.FullName(name), len(b), limit-headerRoom)
 	}
 	return nil
 }

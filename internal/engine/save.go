@@ -19,7 +19,7 @@ var errAgain = errors.New("the record changed")
 func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) (err error) {
 	ctx, end := s.bound(ctx)
 	defer end(&err)
-	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
+	if err := cmp.Or(ctx.Err(), s.CheckToken(token)); err != nil {
 		return err
 	}
 	return s.save(ctx, token, saveMode{insert: true})
@@ -29,13 +29,27 @@ func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) (er
 func (s *Store) UpdateToken(ctx context.Context, token *oauthstore.OAuthToken) (err error) {
 	ctx, end := s.bound(ctx)
 	defer end(&err)
-	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
+	if err := cmp.Or(ctx.Err(), oauthstore.CheckFindable(token)); err != nil {
 		return err
 	}
-	if err := oauthstore.CheckFindable(token); err != nil {
+	if err := s.CheckToken(token); err != nil {
 		return err
 	}
 	return s.save(ctx, token, saveMode{})
+}
+
+// CheckToken implements oauthstore.TokenChecker.
+func (s *Store) CheckToken(token *oauthstore.OAuthToken) error {
+	if err := oauthstore.CheckSavable(token); err != nil {
+		return err
+	}
+	if token.ID != "" {
+		if _, err := s.tokenName(token.ID); err != nil {
+			return asInvalid(err)
+		}
+	}
+	names := &oauthstore.OAuthToken{UserName: token.UserName, ClientID: token.ClientID} // which are in the index too
+	return cmp.Or(oauthstore.CheckSize(token, s.driver.Limits().Value-headerRoom), oauthstore.CheckSize(names, s.room()))
 }
 
 // A failedInsert is errAgain where that is because of a write of which nobody knows whether it has taken effect.
@@ -88,6 +102,9 @@ func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, how 
 	_, invalid := oauthstore.NewRecord(token)
 	l := s.newLookup(token, how.insert && invalid == nil)
 	l.saving = true
+	if how.insert && oauthstore.RuleFor(token) == oauthstore.RuleNone {
+		l.token.ID = oauthstore.DerivedTokenID(token)
+	}
 	if how.lease != nil {
 		l.knowLeased(how.lease)
 	}

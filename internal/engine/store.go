@@ -367,10 +367,7 @@ func inParallel[T any](ctx context.Context, n int, items []T, do func(context.Co
 func (s *Store) FindToken(ctx context.Context, token *oauthstore.OAuthToken) (found *oauthstore.OAuthToken, err error) {
 	ctx, end := s.bound(ctx)
 	defer end(&err)
-	if err := cmp.Or(ctx.Err(), token.Validate()); err != nil {
-		return nil, err
-	}
-	if err := oauthstore.CheckFindable(token); err != nil {
+	if err := cmp.Or(ctx.Err(), oauthstore.CheckFindable(token)); err != nil {
 		return nil, err
 	}
 	f, err := s.newLookup(token, false).resolve(ctx)

@@ -19,6 +19,7 @@ import (
 type Store interface {
 	oauthstore.TokenStore
 	oauthstore.TokenUpdater
+	oauthstore.TokenChecker
 	oauthstore.TokenLeaser
 	oauthstore.TokenRanger
 	oauthstore.Repairer
