@@ -189,8 +189,10 @@ func (d *driver) put(ctx context.Context, name string, r rev, value string) (eng
 	}
 }
 
-// create makes the secret with its first version, whose id is the record's write id: the SDK's own
-// second try is no conflict with the first.
+// create makes the secret with its first version, whose id is the record's write id.
+//
+// It is sent again only if it surely has made nothing. Secrets Manager makes the secret whatever was there before: were it
+// deleted between two tries of the SDK, the second would bring the token back, and nothing would list it.
 func (d *driver) create(ctx context.Context, name string, rec engine.Record, value string) (engine.Rev, error) {
 	in := &sm.CreateSecretInput{
 		Name:               aws.String(d.FullName(name)),
@@ -207,16 +209,16 @@ func (d *driver) create(ctx context.Context, name string, rec engine.Record, val
 	for key, value := range d.tags {
 		in.Tags = append(in.Tags, types.Tag{Key: aws.String(key), Value: aws.String(value)})
 	}
-	out, err := d.client.CreateSecret(ctx, in, notOverQuota)
+	out, err := d.client.CreateSecret(ctx, in, onceMade)
 	switch {
 	case err == nil:
 		return d.written(ctx, "CreateSecret", name, *in.ClientRequestToken, value, out.ARN, out.VersionId, out.ResultMetadata)
 	case isExists(err):
-		return engine.None, d.conflict("CreateSecret", name, err)
+		return engine.None, unmade(d.conflict("CreateSecret", name, err))
 	case isInvalidRequest(err) && saysDeleted(err):
 		return d.createOver(ctx, name, value, err)
 	default:
-		return engine.None, d.fail("CreateSecret", name, true, err)
+		return engine.None, unmade(d.fail("CreateSecret", name, true, err))
 	}
 }
 

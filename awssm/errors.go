@@ -141,6 +141,43 @@ func (d *driver) blocked(op, name string, err error) error {
 	return d.failAs(engine.ErrBlocked, op, name, err)
 }
 
+// unmade adds to the error of a CreateSecret what it says of the secret: that it was not made, or that it may be yet.
+func unmade(err error) error {
+	f := err.(*engine.Fault)
+	says := engine.ErrMayCome
+	switch {
+	case refused(f.Err):
+		says = engine.ErrNotWritten
+	case answered(f.Err):
+		return f
+	}
+	if f.Class != nil {
+		says = fmt.Errorf("%w: %w", f.Class, says)
+	}
+	f.Class = says
+	return f
+}
+
+// refused reports whether a request has surely had no effect: it was not sent, or the service has refused it.
+func refused(err error) bool {
+	var connect *net.OpError
+	if errors.As(err, &connect) && connect.Op == "dial" {
+		return true
+	}
+	var response *awshttp.ResponseError
+	if !errors.As(err, &response) {
+		return false
+	}
+	status := response.HTTPStatusCode()
+	return status >= 400 && status < 500 && !errors.Is(classOf(err), oauthstore.ErrUnavailable)
+}
+
+// answered reports whether the service has answered the request, so that nothing comes of it any more.
+func answered(err error) bool {
+	var response *awshttp.ResponseError
+	return errors.As(err, &response)
+}
+
 // failAs files an error of a call that may have sent a token under a class that the caller knows better.
 func (d *driver) failAs(class error, op, name string, err error) error {
 	f := d.fail(op, name, true, err).(*engine.Fault)

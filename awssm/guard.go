@@ -101,5 +101,5 @@ func (d *driver) refuseUnguarded(op, name string) error {
 	if !d.guard.absent.Load() {
 		return nil
 	}
-	return d.noGuard(op, name, engine.ErrNotSent)
+	return d.noGuard(op, name, engine.ErrNotWritten)
 }

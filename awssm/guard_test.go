@@ -92,13 +92,13 @@ func TestSaveToken_thatUpdatesOnAServerThatDoesNotGuardWritesFailsAndLeavesTheRe
 		s := f.storeOver(f.emulator())
 		err := s.SaveToken(f.ctx, &oauthstore.OAuthToken{ID: "a", AccessToken: "two"})
 		requireClass(t, err, oauthstore.ErrNoCompareAndSet)
-		require.NotErrorIs(t, err, engine.ErrNotSent)
+		require.NotErrorIs(t, err, engine.ErrNotWritten)
 		require.Equal(t, "two", f.find(s, "a").AccessToken, "the check must not change what the record says")
 		f.srv.ResetRequests()
 		for range 3 {
 			err := s.SaveToken(f.ctx, &oauthstore.OAuthToken{ID: "a", AccessToken: "three"})
 			requireClass(t, err, oauthstore.ErrNoCompareAndSet)
-			require.ErrorIs(t, err, engine.ErrNotSent)
+			require.ErrorIs(t, err, engine.ErrNotWritten)
 			requireClass(t, s.DeleteToken(f.ctx, "a"), oauthstore.ErrNoCompareAndSet)
 		}
 		require.Zero(t, f.srv.Count("PutSecretValue", "CreateSecret", "DeleteSecret"), "nothing more is written")

@@ -18,6 +18,21 @@ func notOverQuota(o *sm.Options) {
 	}
 }
 
+// onceMade keeps the client from sending a CreateSecret again after an attempt that may have made the secret.
+func onceMade(o *sm.Options) {
+	if o.Retryer != nil {
+		o.Retryer = createRetryer{quotaRetryer{o.Retryer}}
+	}
+}
+
+// createRetryer is the client's own retryer but for that.
+type createRetryer struct{ quotaRetryer }
+
+// IsErrorRetryable implements aws.Retryer.
+func (r createRetryer) IsErrorRetryable(err error) bool {
+	return refused(err) && r.quotaRetryer.IsErrorRetryable(err)
+}
+
 // quotaRetryer is the client's own retryer but for that.
 type quotaRetryer struct{ aws.Retryer }
 

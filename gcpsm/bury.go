@@ -18,9 +18,9 @@ func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombs
 		made := revision(tombstone.Base)
 		return d.bury(ctx, name, rev{made.number, b.floor}, b.number, tombstone)
 	}
-	top, err := d.commit(ctx, name, b, b.floor, tombstone)
+	top, is, err := d.commit(ctx, name, b, b.floor, tombstone)
 	if err != nil {
-		return err
+		return unwritten(err, is)
 	}
 	return d.bury(ctx, name, b, top, tombstone)
 }
@@ -34,7 +34,7 @@ func (d *driver) bury(ctx context.Context, name string, b rev, top int, tombston
 		// and they go with what is older.
 		t := rev{top, b.floor}
 		tombstone.Base = t.encode()
-		next, err := d.commit(ctx, name, t, t.floor, tombstone)
+		next, _, err := d.commit(ctx, name, t, t.floor, tombstone)
 		if err != nil {
 			return err
 		}
@@ -81,8 +81,8 @@ func (d *driver) discard(ctx context.Context, name string, b rev) {
 	// but not its name, by which the deleter would take this one for its own.
 	cover := head.rec
 	cover.WriteID, cover.Base, cover.Deleted = "", head.rev().encode(), true
-	top, won, err := d.add(ctx, name, head.floor, cover)
-	if err != nil || !won {
+	top, is, err := d.add(ctx, name, head.floor, cover)
+	if err != nil || is != won {
 		return
 	}
 	_ = d.bury(ctx, name, head.rev(), top, cover)

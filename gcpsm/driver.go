@@ -107,16 +107,16 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 	b := revision(base)
 	if b.number == 0 {
 		if err := d.create(ctx, name); err != nil {
-			return engine.None, err
+			return engine.None, unwritten(err, void)
 		}
 	}
 	floor := d.newFloor(b, tidy)
 	if tidy != 0 {
 		d.look(ctx, name, b)
 	}
-	number, err := d.commit(ctx, name, b, floor, rec)
+	number, is, err := d.commit(ctx, name, b, floor, rec)
 	if err != nil {
-		return engine.None, err
+		return engine.None, unwritten(err, is)
 	}
 	if tidy != 0 {
 		d.tidy(ctx, name, b.floor, floor)
@@ -124,45 +124,42 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 	return rev{number: number, floor: floor}.encode(), nil
 }
 
-// commit adds rec as the successor of b, with the floor that it will have.
-func (d *driver) commit(ctx context.Context, name string, b rev, floor int, rec engine.Record) (int, error) {
-	number, won, err := d.add(ctx, name, floor, rec)
-	if err != nil {
-		return 0, err
+// commit adds rec as the successor of b, with the floor that it will have, and returns what has become of it.
+func (d *driver) commit(ctx context.Context, name string, b rev, floor int, rec engine.Record) (int, outcome, error) {
+	number, is, err := d.add(ctx, name, floor, rec)
+	if err != nil || is == won {
+		return number, is, err
 	}
-	if !won {
-		d.discard(ctx, name, b)
-		return 0, d.conflict("AddSecretVersion", name, nil)
-	}
-	return number, nil
+	d.discard(ctx, name, b)
+	return 0, is, d.conflict("AddSecretVersion", name, nil)
 }
 
-// add adds rec as a version and reports whether it is the successor of its base.
-func (d *driver) add(ctx context.Context, name string, floor int, rec engine.Record) (number int, won bool, err error) {
+// add adds rec as a version and returns what it is.
+func (d *driver) add(ctx context.Context, name string, floor int, rec engine.Record) (number int, is outcome, err error) {
 	payload, err := marshal(rec, bounds{floor, min(floor, d.seen.of(name).clean())})
 	if err != nil {
-		return 0, false, err
+		return 0, void, err
 	}
 	out, err := d.client.AddSecretVersion(ctx, &pb.AddSecretVersionRequest{
 		Parent:  d.resource(name),
 		Payload: &pb.SecretPayload{Data: payload, DataCrc32C: proto.Int64(checksum(payload))},
-	})
+	}, sentOnce)
 	if status.Code(err) == codes.NotFound {
 		d.seen.forget(name)
-		return 0, false, d.conflict("AddSecretVersion", name, err) // the secret itself was deleted, by other means
+		return 0, void, d.conflict("AddSecretVersion", name, err) // the secret itself was deleted, by other means
 	}
 	if err != nil {
-		return 0, false, d.fail("AddSecretVersion", name, true, err)
+		return 0, outcomeOf(err), d.fail("AddSecretVersion", name, true, err)
 	}
 	if number, err = d.number("AddSecretVersion", name, out.GetName()); err != nil {
-		return 0, false, err
+		return 0, superseded, err
 	}
 	if number <= revision(rec.Base).number {
 		d.seen.forget(name) // the numbers have started anew
 	}
 	d.seen.add(name, number)
-	won, err = d.walk(name).won(ctx, &version{number: number, readable: true, rec: rec})
-	return number, won, err
+	is, err = d.walk(name).outcome(ctx, &version{number: number, readable: true, rec: rec})
+	return number, is, err
 }
 
 // create makes the secret, which has no version yet. One that exists already, without a version, is

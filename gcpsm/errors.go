@@ -3,6 +3,7 @@ package gcpsm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -103,6 +104,30 @@ func fault(op, secret string, quiet bool, err error) error {
 
 // pageBegins stands in the client's text before what a server has sent that does not speak gRPC (grpc, http2_client).
 const pageBegins = "\ndata: "
+
+// outcomeOf is what has become of a version that could not be added. It was sent once: a refusal is the last word.
+func outcomeOf(err error) outcome {
+	switch status.Code(err) {
+	case codes.PermissionDenied, codes.Unauthenticated, codes.ResourceExhausted, codes.InvalidArgument, codes.FailedPrecondition:
+		return void
+	default:
+		return superseded
+	}
+}
+
+// unwritten adds to the error of a write that nothing was written, where the version is void or there is none.
+func unwritten(err error, is outcome) error {
+	var f *engine.Fault
+	if is != void || !errors.As(err, &f) {
+		return err
+	}
+	marked := *f
+	marked.Class = engine.ErrNotWritten
+	if f.Class != nil {
+		marked.Class = fmt.Errorf("%w: %w", f.Class, engine.ErrNotWritten)
+	}
+	return &marked
+}
 
 // unsure is the error of an answer that cannot be, or not yet.
 func (d *driver) unsure(op, name, message string) error {

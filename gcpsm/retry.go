@@ -18,6 +18,10 @@ var readRetry = gax.WithRetry(func() gax.Retryer {
 	}
 })
 
+// sentOnce keeps the client from sending a version again, which it does not unless it was told to. So a refusal is one of
+// the only attempt, and the engine knows that nothing was written.
+var sentOnce = gax.WithRetry(func() gax.Retryer { return nil })
+
 // readRetryer is a gax.Retryer with an end.
 type readRetryer struct {
 	gax.Retryer

@@ -15,9 +15,10 @@ import (
 // versions as the newest.
 //
 // A version is destroyed when it is superseded, and when its token is deleted. Void ones are destroyed
-// only after a version above them has been superseded too. So a destroyed version between a version and
-// its base proves the former void, and a destroyed version with no valid one above it proves that the
-// token was deleted.
+// only after a version above them has been superseded too. So, to a reader, a destroyed version between a version
+// that can be read and its base proves the former void, and a destroyed version with no valid one above it proves that
+// the token was deleted. To the writer of a version it proves nothing: its version may have counted, and have been
+// superseded or deleted before it looked.
 
 // walk is one reader's way through the versions of a secret. It reads each at most once.
 type walk struct {
@@ -192,6 +193,38 @@ func (w *walk) won(ctx context.Context, v *version) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// An outcome is what a writer learns of the version that it has added.
+type outcome int
+
+const (
+	superseded outcome = iota // another came in between: before it, or after it had counted
+	void                      // it has never counted
+	won                       // it is the successor of its base
+)
+
+// outcome returns what has become of v, which was just added.
+func (w *walk) outcome(ctx context.Context, v *version) (outcome, error) {
+	switch is, err := w.won(ctx, v); {
+	case err != nil:
+		return superseded, err
+	case is:
+		return won, nil
+	case v.base() >= v.number:
+		return void, nil
+	}
+	// One that can be read, and was made from the same base, or from what had superseded that.
+	for number := v.base() + 1; number < v.number; number++ {
+		other, err := w.below(ctx, number)
+		if err != nil {
+			return superseded, err
+		}
+		if other != nil && other.readable && v.base() <= other.base() && other.base() < number {
+			return void, nil
+		}
+	}
+	return superseded, nil
 }
 
 // at returns the version with this number, nil if there is none.

@@ -125,15 +125,15 @@ func (d *driver) record(name string, data map[string]any) (engine.Record, error)
 func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engine.Record, _ int) (engine.Rev, error) {
 	cas := number(json.Number(base))
 	if err := d.checkMount(ctx); err != nil {
-		return engine.None, err
+		return engine.None, unwritten(err)
 	}
 	if cas == 0 {
 		if d.expires.Load() { // the index was written just before
 			return engine.None, fmt.Errorf("vault: the mount %q deletes every version after a time, which would lose tokens: set its "+
-				"delete_version_after to 0: %w", d.mount, engine.ErrNotSent)
+				"delete_version_after to 0: %w", d.mount, engine.ErrNotWritten)
 		}
 		if err := d.describe(ctx, name); err != nil {
-			return engine.None, err
+			return engine.None, unwritten(err)
 		}
 	}
 	return d.write(ctx, name, cas, rec)

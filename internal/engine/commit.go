@@ -18,75 +18,106 @@ import (
 // asked again, with what was read anew and the failure that made it necessary, until a write takes
 // effect; so it must be safe to ask twice. Commit returns the state in which the write had taken
 // effect, after which another writer may have been there, and which of the records of change it was: 0
-// is the first, -1 where there was nothing to write. Where it fails and a write may have taken effect, or
-// may yet, the error is an unsettled one.
+// is the first, -1 where there was nothing to write.
+//
+// If it fails, after is the state that was read last. The error is an unsettled one if a write may take effect, or have
+// taken effect, after that. Otherwise one may have taken effect before, and more writes of others have come since than a
+// record remembers: only what the write itself leaves in the record tells.
 func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
 	change func(cur state, failure error) (*Record, error)) (after state, try int, err error) {
 	var mine []string // the write ids of this call
 	var failure error
 	p := s.patience(name)
-	unsure := false
+	looked := true                  // since the last write that may have taken effect
+	unsure, mayCome := false, false // one may yet; and whatever is written meanwhile
 	defer func() {
-		if err != nil && unsure {
-			err = unsettled{err}
+		if err != nil && (unsure || !looked) {
+			err = unsettled{err, mayCome}
 		}
 	}()
 	for {
-		next, err := change(cur, failure)
-		if err != nil || next == nil {
+		rec, err := change(cur, failure)
+		if err != nil || rec == nil {
 			return cur, -1, err
 		}
-		stamp(next, cur, s.quota())
-		mine = append(mine, next.WriteID)
+		stamp(rec, cur, s.quota())
+		mine = append(mine, rec.WriteID)
 		var rev Rev
-		if rev, failure = s.put(ctx, name, cur.rev, *next, tidy); failure == nil {
-			return state{*next, rev}, len(mine) - 1, nil
+		if rev, failure = s.put(ctx, name, cur.rev, *rec, tidy); failure == nil {
+			return state{*rec, rev}, len(mine) - 1, nil
 		}
-		unsure = unsure || !refused(failure)
+		looked = notWritten(failure)
+		unsure, mayCome = unsure || !over(failure), mayCome || errors.Is(failure, ErrMayCome)
 		more := p.take(ctx, failure)
-		if final(failure) {
+		switch {
+		case !final(failure):
+			if err := wait(ctx, more); err != nil {
+				return cur, -1, err
+			}
+		case looked || !over(failure):
 			return cur, -1, failure
 		}
-		if err := wait(ctx, more); err != nil {
+		// A failed write may have taken effect all the same: its answer was lost, or the service's client tried
+		// twice, met itself, and was refused. The newest record knows.
+		next, err := s.get(ctx, name, superseded(cur, failure))
+		switch {
+		case err != nil && final(failure):
+			return cur, -1, failure
+		case err != nil:
 			return cur, -1, err
 		}
-		if cur, err = s.get(ctx, name, superseded(cur, failure)); err != nil {
-			return cur, -1, err
-		}
-		// A failed write may have taken effect all the same: its answer was lost, or the service's
-		// client tried twice and met itself. The newest record knows.
+		looked = true
+		cur = next
 		if try := cur.rec.lastOf(mine); try >= 0 {
 			return cur, try, nil
 		}
-		if more == giveUp {
+		switch {
+		case final(failure):
+			return cur, -1, failure
+		case more == giveUp:
 			return cur, -1, s.tired(name, failure)
 		}
 	}
 }
 
-// unsettled is the error of a call whose write may have taken effect.
-type unsettled struct{ error }
+// unsettled is the error of a call whose write may have taken effect, or may yet.
+type unsettled struct {
+	error
+	mayCome bool // whatever is written meanwhile
+}
 
 // Unwrap returns the error itself.
 func (u unsettled) Unwrap() error { return u.error }
 
-// isUnsettled reports whether err is of a call whose write may have taken effect.
+// isUnsettled reports whether err is of a call whose write may have taken effect, or may yet.
 func isUnsettled(err error) bool {
 	var u unsettled
 	return errors.As(err, &u)
 }
 
-// refused reports whether a failed write surely has stored nothing and will not.
-func refused(failure error) bool {
+// isOpen reports whether err is of a call whose write may take effect whatever is written meanwhile.
+func isOpen(err error) bool {
+	var u unsettled
+	return errors.As(err, &u) && u.mayCome
+}
+
+// notWritten reports whether a failed write surely has stored nothing and will not.
+func notWritten(failure error) bool {
+	return failure == nil || errors.Is(failure, ErrNotWritten) || errors.Is(failure, ErrBlocked)
+}
+
+// over reports whether a failed write will store nothing any more. It may have stored something: where the service's
+// client sends a request twice, the service refuses the second.
+func over(failure error) bool {
 	if isUnsettled(failure) {
 		return false
 	}
-	for _, sure := range []error{ErrConflict, ErrBlocked, ErrExhausted, ErrNotSent, oauthstore.ErrAccessDenied, oauthstore.ErrRecordTooLarge} {
-		if errors.Is(failure, sure) {
+	for _, refusal := range []error{ErrConflict, ErrExhausted, oauthstore.ErrAccessDenied, oauthstore.ErrRecordTooLarge} {
+		if errors.Is(failure, refusal) {
 			return true
 		}
 	}
-	return failure == nil
+	return notWritten(failure)
 }
 
 // stamp makes next the successor of cur, where the service has the quota.
@@ -112,9 +143,9 @@ func newNonce() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// superseded is the revision that a failed write has shown to be an old one.
+// superseded is the revision that a failed write has shown to be an old one, or may have made one by itself.
 func superseded(cur state, failure error) Rev {
-	if errors.Is(failure, ErrConflict) {
+	if errors.Is(failure, ErrConflict) || over(failure) && !notWritten(failure) {
 		return cur.rev
 	}
 	return None
@@ -152,6 +183,7 @@ type patience struct {
 	window time.Duration // over which the service counts; 0 is not worth waiting for
 	longer int           // how often the pause doubles where the call is throttled, from twice the window
 	most   int           // tries where the call is throttled
+	fails  int           // failures after which it is tried again
 	bulk   *bulk         // which decides on that instead, if the call is a write of one
 
 	tries, conflicts, failures, throttles, blocks int
@@ -159,13 +191,13 @@ type patience struct {
 }
 
 func (s *Store) patience(name string) patience {
-	return patience{store: s, name: name, window: s.driver.Limits().Window, longer: 2, most: maxThrottles, bulk: s.bulk}
+	return patience{store: s, name: name, window: s.driver.Limits().Window, longer: 2, most: maxThrottles, fails: maxFailures, bulk: s.bulk}
 }
 
 // patienceOfMany is for reads of many secrets, which may be more in a second than the service allows: then one may be
 // refused again and again, since others get through. A few refusals cost little; the pauses grow if there are many.
 func (s *Store) patienceOfMany(name string) patience {
-	return patience{store: s, name: name, window: 20 * time.Millisecond, longer: 6, most: 3 * maxThrottles}
+	return patience{store: s, name: name, window: 20 * time.Millisecond, longer: 6, most: 3 * maxThrottles, fails: maxFailures}
 }
 
 // outlasts waits where a call was throttled, and reports whether it is to be made again.
@@ -213,7 +245,7 @@ func (p *patience) count(err error) time.Duration {
 		return next(p.conflicts < maxConflicts, conflictPause, p.conflicts)
 	default:
 		p.failures++
-		return next(p.failures <= maxFailures, failurePause, p.failures)
+		return next(p.failures <= p.fails, failurePause, p.failures)
 	}
 }
 

@@ -17,7 +17,7 @@ type gone struct {
 	id     string
 	claims []string  // of the record, in all states that were met
 	keys   []key     // of its entries, as far as they are known
-	at     time.Time // from when on it was looked for: one that was made since is another
+	at     time.Time // from when on it was looked for: one that was made since is another; zero: there is another already
 }
 
 // DeleteToken implements oauthstore.TokenStore.
@@ -101,17 +101,23 @@ func (s *Store) destroy(ctx context.Context, id string, check func(context.Conte
 			return gone{}, err
 		}
 	}
-	claims, err := s.destroyState(ctx, name, cur)
+	claims, replaced, err := s.destroyState(ctx, name, cur)
+	if replaced {
+		begin = time.Time{}
+	}
 	return gone{id: id, claims: claims, at: begin}, err
 }
 
-// destroyState removes what cur is, or what has become of it, and returns the claims of all that it has met.
+// destroyState removes what cur is, or what has become of it, and returns the claims of all that it has met. It ends
+// where the secret holds a record of another incarnation, and reports that: the one that it began with was deleted, by
+// this delete or by another, and the new one is not its business.
 //
 // A tombstone of another delete means that it stopped half-way, or is at it; this one puts its own on top, so
 // that the other cannot take its own back any more.
-func (s *Store) destroyState(ctx context.Context, name string, cur state) (claims []string, err error) {
+func (s *Store) destroyState(ctx context.Context, name string, cur state) (claims []string, replaced bool, err error) {
 	p := s.patience(name)
 	mine, missed := "", false
+	began, acted := cur.rec.Incarnation, false // acted: a tombstone may have been stored, or the secret deleted
 	for {
 		if !strings.HasPrefix(name, pagePrefix) {
 			cur.rec.Claims = s.claimsOf(ctx, name, cur.rec)
@@ -128,29 +134,33 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (claim
 			s.spare(ctx, name, cur, tombstone)
 		}
 		if failure == nil || final(failure) {
-			return claims, failure
+			return claims, false, failure
 		}
+		acted = acted || !notWritten(failure)
 		pause := p.take(ctx, failure)
 		if err := wait(ctx, pause); err != nil {
-			return claims, err
+			return claims, false, err
 		}
 		next, err := s.get(ctx, name, superseded(cur, failure))
 		if err != nil {
-			return claims, err
+			return claims, false, err
 		}
-		gone := next.rec.Absent()
-		if gone {
+		if !acted {
+			began = next.rec.Incarnation // the first read may have lagged behind
+		}
+		over := next.rec.Absent() || next.rec.Incarnation != began
+		if over {
 			if next, err = s.probe(ctx, name, next); err != nil {
-				return claims, err
+				return claims, false, err
 			}
-			gone = next.rec.Absent()
+			over = next.rec.Absent() || next.rec.Incarnation != began
 		}
 		switch _, probed := s.driver.(Prober); {
-		case gone && (probed || missed || errors.Is(failure, ErrConflict)):
-			return claims, nil
+		case over && (probed || missed || errors.Is(failure, ErrConflict)):
+			return claims, !next.rec.Absent(), nil
 		case pause == giveUp:
-			return claims, s.tired(name, failure)
-		case gone:
+			return claims, false, s.tired(name, failure)
+		case over:
 			missed = true // a read that lags behind, perhaps: once more, from what was there
 		default:
 			cur = next

@@ -31,8 +31,14 @@ type Driver interface {
 
 	// Put makes rec the newest record of name, provided that the newest one is still that of
 	// revision base (None: that there is no secret of this name), and returns rec's revision; else
-	// the error wraps ErrConflict. After an error without a class, or with ErrUnavailable, rec may
-	// have been stored all the same.
+	// the error wraps ErrConflict.
+	//
+	// After any error rec may have been stored all the same, also after ErrConflict: the service's client may have
+	// sent it twice and met itself, or rec was superseded before the driver could look. Only ErrNotWritten and
+	// ErrBlocked say that it was not. Nor will it be stored later, once there is a newer revision than base. If the
+	// service cannot promise that (it makes a secret whatever was there before), the error of a Put that got no
+	// answer wraps ErrMayCome, and the driver sees to it that the service's client does not send such a Put again
+	// after an attempt that may have taken effect.
 	//
 	// tidy is how many superseded versions Put may remove afterwards, oldest first, where the service
 	// charges for each of them; TidyAll is no limit. That they could not be removed is no error: later calls
@@ -116,14 +122,19 @@ var (
 	ErrConflict = errors.New("another write came in between")
 
 	// ErrBlocked says that the service does not take this name yet, since the secret of that name is
-	// still being deleted.
+	// still being deleted. Nothing was written.
 	ErrBlocked = errors.New("the secret of this name is still being deleted")
 
 	// ErrBehind says that a read has shown an older state than this process has written or read before.
 	ErrBehind = errors.New("the service's reads lag behind")
 
-	// ErrNotSent says that the driver has not asked the service at all.
-	ErrNotSent = errors.New("nothing was written")
+	// ErrNotWritten, alone or beside a class, says that nothing was stored and nothing will be: the driver has not
+	// sent the record, or the service has refused the only attempt.
+	ErrNotWritten = errors.New("nothing was written")
+
+	// ErrMayCome, beside a class, says of a Put without answer that the service may still carry it out, whatever
+	// has been written since.
+	ErrMayCome = errors.New("the write may still be carried out")
 
 	// ErrExhausted, beside oauthstore.ErrThrottled, says that a quota is used up for longer than it
 	// makes sense to wait.

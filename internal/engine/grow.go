@@ -133,7 +133,7 @@ type growth struct {
 }
 
 // met takes note of the failure of an attempt.
-func (g *growth) met(failure error) { g.unsure = g.unsure || !refused(failure) }
+func (g *growth) met(failure error) { g.unsure = g.unsure || !over(failure) }
 
 // write makes the pages of the layout, and returns the record of the node.
 func (g *growth) write(ctx context.Context, cur state, l *layout) (*Record, error) {
@@ -154,24 +154,31 @@ func (g *growth) write(ctx context.Context, cur state, l *layout) (*Record, erro
 	return s.encodeNode(ctx, g.at.name, cur.rec, l.node)
 }
 
-// settle ends the growth: after is what the node has become, or is still, where err is why. Pages that nothing
-// points to are deleted, but where an attempt with them may have taken effect, or may yet.
+// settle ends the growth: after is what the node has become, or is still, where err is why.
 func (g *growth) settle(ctx context.Context, after state, try int, err error) {
 	if isUnsettled(err) || try < 0 && g.unsure {
 		return
 	}
-	n, err := g.store.decodeNode(ctx, g.at.name, after.rec)
-	if err != nil {
+	g.store.settlePages(ctx, g.at.name, after, try >= 0, g.made...)
+}
+
+// settlePages keeps those of the pages that the node, as it is after the attempts to let it point to them, points to, and
+// deletes the others. written says that one of the attempts was found to have taken effect.
+//
+// Without that, one may have: then the node may be sealed since, and its parent point to the pages, or be gone. So they
+// stay unless the node is there and not sealed. What it does not point to then is not part of the tree. A repair finds what
+// stays for nothing.
+func (s *Store) settlePages(ctx context.Context, name string, after state, written bool, made ...[]*page) {
+	n, err := s.decodeNode(ctx, name, after.rec)
+	if err != nil || !after.rec.Live() || n.sealed && !written {
 		return
 	}
-	for _, pages := range g.made {
-		for _, p := range pages {
-			if slices.ContainsFunc(n.pages, func(other pointer) bool { return other.Name == p.name }) {
-				g.store.index.keep(p.name, p.state, p.node)
-				continue
-			}
-			g.store.drop(ctx, []*page{p})
+	for _, p := range slices.Concat(made...) {
+		if slices.ContainsFunc(n.pages, func(other pointer) bool { return other.Name == p.name }) {
+			s.index.keep(p.name, p.state, p.node)
+			continue
 		}
+		s.drop(ctx, []*page{p})
 	}
 }
 
@@ -206,7 +213,7 @@ func (s *Store) drop(ctx context.Context, pages []*page) {
 			p.state = st
 		}
 		s.index.forget(p.name)
-		_, _ = s.destroyState(ctx, p.name, p.state)
+		_, _, _ = s.destroyState(ctx, p.name, p.state)
 	}
 }
 
@@ -277,42 +284,48 @@ func (s *Store) seal(ctx context.Context, name string, fits func(n *node, bytes 
 
 // relink lets the parent point to by instead of the pages with the names, which are sealed, and deletes those.
 func (s *Store) relink(ctx context.Context, parent place, names []string, by []pointer, retired []string) error {
-	return s.relinkUnless(ctx, parent, names, by, retired, func() bool { return false })
-}
-
-// relinkUnless is relink, but where tooLate says so.
-func (s *Store) relinkUnless(ctx context.Context, parent place, names []string, by []pointer, retired []string, tooLate func() bool) error {
-	err := s.changeInner(ctx, parent, func(n *node) bool {
-		n.pages = replace(n.pages, names, by)
-		n.retired = slices.Concat(n.retired, retired, names)
-		return n.pages != nil && !tooLate()
-	})
+	_, err := s.changeInner(ctx, parent, func(n *node) bool { return relinks(n, names, by, retired) })
 	if err == nil {
 		s.bury(ctx, names)
 	}
 	return err
 }
 
+// relinks lets n point to by instead of the pages with the names, if it points to those.
+func relinks(n *node, names []string, by []pointer, retired []string) bool {
+	n.pages = replace(n.pages, names, by)
+	n.retired = slices.Concat(n.retired, retired, names)
+	return n.pages != nil
+}
+
 // relinkTo is relink with a page that was made for it, and is deleted where nothing comes to point to it.
 func (s *Store) relinkTo(ctx context.Context, parent place, names []string, p *page, retired []string) error {
-	err := s.relinkUnless(ctx, parent, names, []pointer{{Name: p.name}}, retired, func() bool { return late(p) })
+	tried := false
+	after, err := s.changeInner(ctx, parent, func(n *node) bool {
+		relinked := relinks(n, names, []pointer{{Name: p.name}}, retired) && !late(p)
+		tried = tried || relinked
+		return relinked
+	})
 	switch {
-	case err == nil:
-		s.index.keep(p.name, p.state, p.node)
-	case !isUnsettled(err):
+	case !tried:
 		s.drop(ctx, []*page{p})
+	case !isUnsettled(err):
+		s.settlePages(ctx, parent.name, after, err == nil, []*page{p})
+	}
+	if err == nil {
+		s.bury(ctx, names)
 	}
 	return err
 }
 
-// changeInner changes an inner node, if change says so. It is errMoved where change says no, or the node is none that
-// can be changed.
-func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bool) error {
+// changeInner changes an inner node, if change says so, and returns what it is then, or was when it was read last. It is
+// errMoved where change says no, or the node is none that can be changed.
+func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bool) (after state, err error) {
 	cur, err := s.node(ctx, at.name, recent)
 	if err != nil {
-		return err
+		return state{}, err
 	}
-	after, _, err := s.commit(ctx, at.name, cur.state, TidyAll, func(cur state, _ error) (*Record, error) {
+	after, _, err = s.commit(ctx, at.name, cur.state, TidyAll, func(cur state, _ error) (*Record, error) {
 		n, err := s.decodeNode(ctx, at.name, cur.rec)
 		if err != nil {
 			return nil, err
@@ -330,10 +343,10 @@ func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bo
 	})
 	if err != nil {
 		s.index.forget(at.name) // whatever it is
-		return err
+		return after, err
 	}
 	_, _ = s.keepNode(ctx, at.name, after) // it is written, whatever
-	return nil
+	return after, nil
 }
 
 // supersede puts a page that can be changed in the place of a sealed leaf. The error is errMoved where it did,
@@ -405,7 +418,7 @@ func (s *Store) bury(ctx context.Context, names []string) {
 	for _, name := range s.index.unburied(names) {
 		st, err := s.read(ctx, name)
 		if err == nil && (st.rec.Live() || st.rec.Deleted) {
-			_, err = s.destroyState(ctx, name, st)
+			_, _, err = s.destroyState(ctx, name, st)
 		}
 		if err != nil {
 			s.index.spare(errors.Is(err, oauthstore.ErrAccessDenied))

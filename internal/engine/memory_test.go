@@ -303,6 +303,9 @@ func (m *memory) Put(ctx context.Context, name string, base Rev, rec Record, _ i
 		rev, err = m.write(name, base, rec)
 		return err
 	})
+	if err != nil && !m.tombstones && base == None && (errors.Is(err, errLost) || errors.Is(err, context.DeadlineExceeded)) {
+		err = fmt.Errorf("%w: %w", err, ErrMayCome) // it is made whatever was there before
+	}
 	if err != nil {
 		return None, err
 	}
@@ -310,16 +313,23 @@ func (m *memory) Put(ctx context.Context, name string, base Rev, rec Record, _ i
 }
 
 func (m *memory) write(name string, base Rev, rec Record) (Rev, error) {
+	data, err := MarshalBytes(rec)
+	if err != nil {
+		return None, err
+	}
+	if s := m.secrets[name]; s != nil && !m.tombstones {
+		for i, v := range s.versions { // Secrets Manager knows a request that it has carried out
+			if bytes.Equal(v, data) {
+				return Rev(fmt.Sprintf("%d.%d", s.birth, i+1)), nil
+			}
+		}
+	}
 	_, newest, err := m.newest(name)
 	if err != nil {
 		return None, err
 	}
 	if newest != base {
 		return None, ErrConflict
-	}
-	data, err := MarshalBytes(rec)
-	if err != nil {
-		return None, err
 	}
 	if len(data) > m.limits.Value {
 		return None, fmt.Errorf("%w: refused by the service", oauthstore.ErrRecordTooLarge)

@@ -55,7 +55,7 @@ func TestTree_aSealedInnerNodeIsNotChanged(t *testing.T) {
 		s := m.store()
 		find(t, s, oauthstore.OAuthToken{UserName: "alice"})
 		m.putNode(t, "page_inner", &node{pages: []pointer{{"", "page_leaf"}}, sealed: true}) // its pages are being lifted
-		err := s.changeInner(t.Context(), place{"page_inner", everywhere}, func(n *node) bool {
+		_, err := s.changeInner(t.Context(), place{"page_inner", everywhere}, func(n *node) bool {
 			n.pages = []pointer{{"", "page_another"}}
 			return true
 		})

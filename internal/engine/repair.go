@@ -406,7 +406,7 @@ func (r *repair) removePages(ctx context.Context) error {
 	}
 	for i, o := range r.orphans {
 		r.progress("remove", i, len(r.orphans))
-		if _, err := s.destroyState(ctx, o.name, o.state); err != nil {
+		if _, _, err := s.destroyState(ctx, o.name, o.state); err != nil {
 			return err
 		}
 	}

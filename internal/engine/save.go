@@ -52,11 +52,14 @@ func (s *Store) CheckToken(token *oauthstore.OAuthToken) error {
 	return cmp.Or(oauthstore.CheckSize(token, s.driver.Limits().Value-headerRoom), oauthstore.CheckSize(names, s.room()))
 }
 
-// A failedInsert is errAgain where that is because of a write of which nobody knows whether it has taken effect.
+// A failedInsert is errAgain where that is because of a write that may have been stored, and be deleted by now.
 type failedInsert struct{ failure error }
 
 // Error implements error.
 func (f failedInsert) Error() string { return f.failure.Error() }
+
+// Unwrap returns the failure of the write.
+func (f failedInsert) Unwrap() error { return f.failure }
 
 // Is makes it an errAgain.
 func (f failedInsert) Is(target error) bool { return target == errAgain }
@@ -65,12 +68,27 @@ func (f failedInsert) Is(target error) bool { return target == errAgain }
 type saveMode struct {
 	insert bool
 	lease  *oauthstore.Lease // under which it is made; nil for none
+	tries  insertTries
 }
+
+// insertTries are the attempts of one save to insert its token, each under the incarnation that it gives the record: the
+// nonce of its entry.
+type insertTries map[string]*oauthstore.Record
+
+// stored returns what one of the attempts was to store, if the record, or the tombstone, is of that one.
+func (t insertTries) stored(r Record) *oauthstore.Record { return t[r.Incarnation] }
+
+// maxInserts is how many attempts a save makes to insert its token where the service fails: each begins with an entry of
+// its own, and the service's client may not have tried again.
+const maxInserts = 4
 
 // save starts over as long as others keep changing what the token points at, and a few times where the service
 // fails.
 func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, how saveMode) error {
-	for p := s.patience(""); ; {
+	how.tries = make(insertTries)
+	p := s.patience("")
+	p.fails = maxInserts - 1
+	for {
 		stored, err := s.saveOnce(ctx, token, how)
 		if err == nil {
 			*token = *stored
@@ -109,16 +127,31 @@ func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, how 
 		l.knowLeased(how.lease)
 	}
 	f, err := l.resolve(ctx)
+	if r := s.inserted(ctx, l, how.tries); r != nil {
+		return r.Found(nil), nil
+	}
 	switch {
 	case err != nil:
 		return nil, asInvalid(err)
 	case f != nil:
 		return s.update(ctx, l, f, how)
 	case how.insert:
-		return s.insert(ctx, l)
+		return s.insert(ctx, l, how.tries)
 	default:
 		return nil, oauthstore.ErrTokenNotFound
 	}
+}
+
+// inserted returns what the save has stored itself, if the lookup has come upon it: an attempt whose write had failed, and
+// has taken effect. What others have made of it since is not to be merged with it once more.
+func (s *Store) inserted(ctx context.Context, l *lookup, tries insertTries) *oauthstore.Record {
+	for _, f := range l.loaded {
+		if r := tries.stored(f.state.rec); r != nil {
+			s.releaseAbandoned(ctx, f.name, f.state.rec.Claims)
+			return r
+		}
+	}
+	return nil
 }
 
 // asInvalid makes of the error for an id that cannot be one that is only about the argument: for a
@@ -148,17 +181,20 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found, how saveMode) (
 		return u.change(ctx, cur)
 	})
 	switch {
+	case isUnsettled(err):
+		s.abandoned.add(f.name, u.entries()...)
+		return nil, err
 	case err != nil:
-		if !isUnsettled(err) && (errors.Is(err, errAgain) || refused(err)) { // nothing was stored
-			u.withdraw(ctx, after.rec.Claims)
-		}
+		u.withdraw(ctx, after.rec.Claims)
 		return nil, err
 	case try < 0:
 		u.withdraw(ctx, after.rec.Claims)
 		return u.answer, nil
 	default:
-		u.withdraw(ctx, append([]string{u.tries[try].claim}, after.rec.Claims...))
+		stands := append([]string{u.tries[try].claim}, after.rec.Claims...)
+		u.withdraw(ctx, stands)
 		u.drop(ctx, u.tries[try].claim)
+		s.releaseAbandoned(ctx, f.name, stands)
 		return u.tries[try].merged.Found(nil), nil
 	}
 }
@@ -271,6 +307,15 @@ func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthT
 	return c, nil
 }
 
+// entries are those of the claims.
+func (u *updating) entries() []entry {
+	all := make([]entry, len(u.claims))
+	for i, c := range u.claims {
+		all[i] = c.entry
+	}
+	return all
+}
+
 // withdraw takes back the claims but those that the record stands behind. Where one stays it does no harm for longer
 // than the grace period.
 func (u *updating) withdraw(ctx context.Context, but []string) {
@@ -310,12 +355,15 @@ func (s *Store) encode(ctx context.Context, name string, r *oauthstore.Record, n
 // insert makes a new record for the lookup's token: index first, secret second. A process that dies
 // between the two leaves an entry without a secret, which readers skip; the other order would leave a
 // credential that nothing lists.
-func (s *Store) insert(ctx context.Context, l *lookup) (*oauthstore.OAuthToken, error) {
+func (s *Store) insert(ctx context.Context, l *lookup, tries insertTries) (*oauthstore.OAuthToken, error) {
 	r, err := oauthstore.NewRecord(l.token)
 	if err != nil {
 		return nil, err
 	}
 	f, err := l.vacancy(ctx)
+	if r := s.inserted(ctx, l, tries); r != nil {
+		return r.Found(nil), nil
+	}
 	if err != nil {
 		return nil, asInvalid(err)
 	}
@@ -334,39 +382,48 @@ func (s *Store) insert(ctx context.Context, l *lookup) (*oauthstore.OAuthToken, 
 	if waited {
 		return nil, errAgain
 	}
-	if err := s.place(ctx, c, f, next); err != nil {
+	tries[r.Incarnation] = r
+	if r, err = s.place(ctx, c, f, next, tries); err != nil {
 		return nil, err
 	}
 	return r.Found(nil), nil
 }
 
-// place makes the claim and stores next, the record that stands behind it.
-func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record) error {
+// place makes the claim and stores next, the record that stands behind it. It returns which of the tries was stored:
+// another may have come late.
+func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record, tries insertTries) (*oauthstore.Record, error) {
 	begin := time.Now()
 	if err := c.make(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	next.Siblings = c.siblings
-	_, _, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, failure error) (*Record, error) {
-		// Not after a write that may have taken effect: the record may have been deleted since, and its
-		// entry with it. Then the insert starts over, with another entry.
+	after, _, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, failure error) (*Record, error) {
 		switch {
-		case cur.rec.Live() || elapsed(begin) > maxInsert:
+		case tries.stored(cur.rec) != nil, cur.rec.Live(), elapsed(begin) > maxInsert:
 			return nil, errAgain
-		case !refused(failure):
+		case !notWritten(failure):
+			// The record may have been stored and deleted since, and its entry with it. So the insert starts over,
+			// with another entry.
 			return nil, failedInsert{failure}
 		}
 		again := *next
 		return &again, nil
 	})
-	if err == nil {
+	stored := tries.stored(after.rec) // by the incarnation: many may have written since
+	switch {
+	case stored != nil:
+		if stored.Incarnation != c.entry.Nonce && !isOpen(err) {
+			s.abandoned.add(f.name, c.entry)
+		}
+		s.releaseAbandoned(ctx, f.name, append([]string{after.rec.Incarnation}, after.rec.Claims...))
 		s.tellLate(ctx, c, elapsed(begin))
-		return nil
+		return stored, nil
+	case !isUnsettled(err):
+		_ = s.release(ctx, c.entry) // nothing was stored, or it was deleted; where it stays it does no harm
+	case !isOpen(err):
+		s.abandoned.add(f.name, c.entry)
 	}
-	if !isUnsettled(err) && (errors.Is(err, errAgain) || refused(err)) {
-		_ = s.release(ctx, c.entry) // nothing was stored; where it stays it does no harm
-	}
-	return err
+	return nil, err
 }
 
 // tellLate tells a record that took so long to be stored that others of its user may have come meanwhile, and

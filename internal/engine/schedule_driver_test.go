@@ -5,8 +5,10 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -16,7 +18,7 @@ const maxLag = 2 * time.Second
 
 // driver returns the service as a process of this schedule sees it.
 func (s *schedule) driver() Driver {
-	v := &view{memory: s.m, s: s}
+	v := &view{memory: s.m, s: s, met: make(map[string]bool)}
 	if s.skew > 0 {
 		v.skew = time.Duration(s.rng.Int64N(int64(2*s.skew))) - s.skew
 		v.skew = v.skew.Truncate(time.Second)
@@ -34,6 +36,9 @@ type view struct {
 	*memory
 	s    *schedule
 	skew time.Duration
+
+	mu  sync.Mutex
+	met map[string]bool // names of which the next Get follows a conflict
 }
 
 // A probingView has a way of reading that does not lag. Its plain reads lag for as long as they like.
@@ -49,7 +54,7 @@ func (v probingView) Probe(ctx context.Context, name string) (Record, Rev, error
 
 // Get reads a version that may be an old one, unless it is to follow another.
 func (v *view) Get(ctx context.Context, name string, after Rev) (rec Record, rev Rev, err error) {
-	if !v.s.stale || after != None {
+	if !v.s.stale || after != None || v.conflicted(name, false) {
 		rec, rev, err = v.memory.Get(ctx, name, after)
 		return v.dated(rec, v.skew), rev, err
 	}
@@ -82,7 +87,18 @@ func (v *view) former(name string, rec Record, rev Rev) (Record, Rev, error) {
 
 // Put writes with the times of the service.
 func (v *view) Put(ctx context.Context, name string, base Rev, rec Record, tidy int) (Rev, error) {
-	return v.memory.Put(ctx, name, base, v.dated(rec, -v.skew), tidy)
+	rev, err := v.memory.Put(ctx, name, base, v.dated(rec, -v.skew), tidy)
+	v.conflicted(name, errors.Is(err, ErrConflict))
+	return rev, err
+}
+
+// conflicted sets whether the last call on the secret was a Put that met a conflict, and returns what it was before: None
+// is a revision too of which Get has to know that it is an old one.
+func (v *view) conflicted(name string, now bool) (before bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before, v.met[name] = v.met[name], now
+	return before
 }
 
 // dated adds d to all times in the record.

@@ -157,6 +157,7 @@ func (o *operation) String() string {
 
 // parked is a call that waits to be let go on.
 type parked struct {
+	ctx     context.Context
 	op      *operation
 	call    call
 	run     func() error
@@ -237,7 +238,7 @@ func (s *schedule) park(ctx context.Context, c call, run func() error) error {
 	if op.process.keeps && strings.HasPrefix(c.name, pagePrefix) && slices.Contains([]string{del, bury, destroy}, c.op) {
 		return oauthstore.ErrAccessDenied
 	}
-	p := &parked{op, c, run, make(chan func() error, 1)}
+	p := &parked{ctx, op, c, run, make(chan func() error, 1)}
 	s.mu.Lock()
 	s.parked = append(s.parked, p)
 	s.mu.Unlock()
@@ -370,18 +371,47 @@ func (s *schedule) letGo() {
 	s.fail(p)
 }
 
+// meetsItself reports whether the writer may be told of a conflict although the call has taken effect: it met its own
+// first attempt (Vault), or was superseded before it could look whether it had won (Google).
+func (s *schedule) meetsItself(c call) bool { return s.m.tombstones && (c.op == put || c.op == bury) }
+
+// sentAgain reports whether the service's client may send the call a second time. Where a secret is made at one stroke the
+// driver keeps it from that (Secrets Manager), and where reads lag behind and there are tombstones (Google) all writes are
+// sent once.
+func (s *schedule) sentAgain(c call) bool {
+	switch {
+	case c.op == get, s.stale && s.m.tombstones && c.op != destroy:
+		return false
+	default:
+		return s.m.tombstones || c.op != put || c.base != None
+	}
+}
+
 // fail lets a call fail in one of many ways.
 func (s *schedule) fail(p *parked) {
 	exhausted := fmt.Errorf("%w: %w", oauthstore.ErrThrottled, ErrExhausted)
 	refusal := []error{oauthstore.ErrUnavailable, oauthstore.ErrThrottled, oauthstore.ErrAccessDenied, exhausted, errors.New("unknown")}
 	what := s.rng.IntN(6)
 	switch delete := p.call.op == del || p.call.op == bury; {
+	case s.meetsItself(p.call) && s.rng.IntN(3) == 0:
+		what = 6
+	case s.sentAgain(p.call) && s.rng.IntN(3) == 0:
+		what = 7
 	case p.call.op == destroy && s.rng.IntN(2) == 0:
 		what, refusal = 0, []error{oauthstore.ErrAccessDenied}
 	case delete && s.rng.IntN(2) == 0:
 		what, refusal = 0, []error{oauthstore.ErrThrottled}
 	}
 	switch what {
+	case 7:
+		s.say(p, "takes effect, the answer is lost, and the CLIENT SENDS IT AGAIN")
+		p.verdict <- func() error {
+			_ = p.run()
+			return s.park(p.ctx, p.call, p.run)
+		}
+	case 6:
+		s.say(p, "takes effect, and CONFLICTS")
+		p.verdict <- func() error { return cmp.Or(p.run(), ErrConflict) }
 	case 5:
 		s.say(p, "takes effect, and the PROCESS STANDS STILL")
 		s.frozen++
@@ -395,6 +425,9 @@ func (s *schedule) fail(p *parked) {
 		}
 	case 0:
 		err := refusal[s.rng.IntN(len(refusal))]
+		if !s.sentAgain(p.call) && s.rng.IntN(2) == 0 {
+			err = fmt.Errorf("%w: %w", err, ErrNotWritten)
+		}
 		s.say(p, fmt.Sprint("FAILS: ", err))
 		p.op.refused = p.call
 		p.verdict <- func() error { return err }

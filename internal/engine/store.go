@@ -35,6 +35,8 @@ type Store struct {
 	queues   *queues
 	leases   *leases
 	bulk     *bulk // nil unless this is for one
+
+	abandoned *abandoned
 }
 
 // New returns a store. It does no I/O.
@@ -46,6 +48,7 @@ func New(d Driver, c codec.Codec, timeout time.Duration) *Store {
 	return &Store{
 		driver: d, codec: c, sealer: sealer, timeout: timeout,
 		locks: new(locks), index: new(tree), queues: new(queues), leases: new(leases),
+		abandoned: new(abandoned),
 	}
 }
 

@@ -158,7 +158,7 @@ func (s *Store) join(ctx context.Context, parent place, run []place) {
 		names = append(names, run[i].name)
 	}
 	if whole {
-		err := s.changeInner(ctx, parent, func(n *node) bool {
+		_, err := s.changeInner(ctx, parent, func(n *node) bool {
 			if len(n.pages) != len(names) || replace(n.pages, names, []pointer{{}}) == nil {
 				return false
 			}

@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"context"
+	"sync"
+)
+
+// abandoned remembers entries of writes that failed, and of which it was not known whether they were stored: of inserts,
+// and of changes of a user name or client id. Such an entry has to stay, and keeps its user name and client id from other
+// ids. Once this process has made another write of the same secret, what came of it is settled: no write that is based on
+// an older revision takes effect any more. Then those entries go that the record does not stand behind.
+type abandoned struct {
+	mu     sync.Mutex
+	byName map[string][]entry
+}
+
+// maxAbandoned is of how many secrets entries are remembered. What is forgotten refuses others until it is old.
+const maxAbandoned = 1 << 10
+
+// add remembers entries that were made for a write of the secret.
+func (a *abandoned) add(name string, entries ...entry) {
+	if len(entries) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.byName == nil {
+		a.byName = make(map[string][]entry)
+	}
+	if _, ok := a.byName[name]; !ok && len(a.byName) >= maxAbandoned {
+		for other := range a.byName { // any will do
+			delete(a.byName, other)
+			break
+		}
+	}
+	a.byName[name] = append(a.byName[name], entries...)
+}
+
+// take returns the entries and forgets them.
+func (a *abandoned) take(name string) []entry {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	entries := a.byName[name]
+	delete(a.byName, name)
+	return entries
+}
+
+// releaseAbandoned removes the entries of failed writes of the secret, which this process has just written, but for those
+// with the nonces that the record carries.
+func (s *Store) releaseAbandoned(ctx context.Context, name string, but []string) {
+	for _, e := range s.abandoned.take(name) {
+		if claims(but, e.Nonce) {
+			continue
+		}
+		if err := s.release(ctx, e); err != nil {
+			s.abandoned.add(name, e)
+		}
+	}
+}
