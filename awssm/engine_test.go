@@ -3,8 +3,9 @@ package awssm
 import (
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/oauthstore/oauthstore"
@@ -26,8 +27,11 @@ func newBackend(t *testing.T, opts ...awssmtest.Option) backend {
 
 func (b backend) Control() *testserver.Control { return b.srv.Control }
 
+// client tries again as often as the SDK's own does, after shorter pauses.
 func (b backend) client() *sm.Client {
-	return b.srv.Client(func(o *sm.Options) { o.Retryer = aws.NopRetryer{} })
+	return b.srv.Client(func(o *sm.Options) {
+		o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) { s.MaxBackoff = 5 * time.Millisecond })
+	})
 }
 
 func (b backend) NewStore(t *testing.T) enginetest.Store {

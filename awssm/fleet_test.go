@@ -7,9 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
 	"github.com/oauthstore/oauthstore/internal/fleet"
 )
@@ -20,7 +17,7 @@ func startFleet(t *testing.T, f fleet.Fleet, opts []Option, serverOpts ...awssmt
 		srv := awssmtest.NewServer(append(serverOpts, awssmtest.WithoutSocket())...)
 		defer srv.Close()
 		f.NewStore = func(t testing.TB) fleet.Store {
-			s, err := New(srv.Client(func(o *sm.Options) { o.Retryer = aws.NopRetryer{} }), opts...)
+			s, err := New(srv.Client(), opts...)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,7 +23,7 @@ import (
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// A fixture is a server and a client that does not try again, which stands for the console too.
+// A fixture is a server and a client, which stands for the console too.
 type fixture struct {
 	*sm.Client
 	srv *awssmtest.Server

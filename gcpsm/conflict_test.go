@@ -17,6 +17,7 @@ import (
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/testserver"
 )
 
 // A slow writer's version counts, with a void version below it. Before the writer reads that one, others supersede or
@@ -264,4 +265,56 @@ func TestDivision_thatHasCountedKeepsItsPages(t *testing.T) {
 	all, err := b.withSmallPages(b.client(t)).GetTokens(ctx)
 	require.NoError(t, err)
 	require.Len(t, all, n)
+}
+
+// What an attempt leaves does not outlive the call that succeeds, or the one that repeats it.
+func TestSaveToken_thatFailedAndThenSucceededRefusesNobody(t *testing.T) {
+	for _, op := range []string{"CreateSecret", "AddSecretVersion"} {
+		for _, kind := range []testserver.Kind{testserver.Throttle, testserver.FailBefore, testserver.DropAfter} {
+			for _, times := range []int{1, 4, 6} {
+				if kind == testserver.Throttle && times > 1 {
+					continue // the store waits for the quota
+				}
+				t.Run(fmt.Sprint(op, " ", kind, " ", times), func(t *testing.T) {
+					t.Parallel() // most of it is waiting
+					b := newBackend(t)
+					ctx := context.Background()
+					s := b.NewStore(t)
+					b.srv.Inject(testserver.Fault{Op: op, Secret: "oauthstore__token_1", Kind: kind, Times: times})
+					one := oauthstore.OAuthToken{ID: "1", UserName: "ann", AccessToken: "a"}
+					err := s.SaveToken(ctx, &one)
+					for range 2 {
+						if err != nil {
+							err = s.SaveToken(ctx, &one)
+						}
+					}
+					require.NoError(t, err)
+					require.NoError(t, s.DeleteToken(ctx, "1"))
+					two := oauthstore.OAuthToken{ID: "2", UserName: "ann", AccessToken: "b"}
+					require.NoError(t, b.NewStore(t).SaveToken(ctx, &two))
+					b.requireListed(t, "2")
+				})
+			}
+		}
+	}
+}
+
+func TestSaveToken_thatFailedAndThenSucceededLeavesTheUserNameFree(t *testing.T) {
+	for _, op := range []string{"CreateSecret", "AddSecretVersion"} {
+		for _, kind := range []testserver.Kind{testserver.Throttle, testserver.FailBefore} {
+			t.Run(fmt.Sprint(op, " ", kind), func(t *testing.T) {
+				t.Parallel() // most of it is waiting
+				b := newBackend(t)
+				ctx := context.Background()
+				s := b.NewStore(t)
+				b.srv.Inject(testserver.Fault{Op: op, Secret: "oauthstore__token_1", Kind: kind})
+				require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "1", UserName: "ann", AccessToken: "a"}))
+				require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "1", UserName: "anna"}))
+				require.NoError(t, b.NewStore(t).SaveToken(ctx, &oauthstore.OAuthToken{ID: "2", UserName: "ann", AccessToken: "b"}))
+				all, err := b.NewStore(t).GetTokens(ctx)
+				require.NoError(t, err)
+				require.Len(t, all, 2)
+			})
+		}
+	}
 }

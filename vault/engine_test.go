@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/api"
 
@@ -26,10 +27,11 @@ func newBackend(t *testing.T) backend {
 
 func (b backend) Control() *testserver.Control { return b.srv.Control }
 
-// client does not try again.
+// client tries again as often as the official one does, after shorter pauses.
 func (b backend) client() *api.Client {
 	client := b.srv.Client()
-	client.SetMaxRetries(0)
+	client.SetMinRetryWait(time.Millisecond)
+	client.SetMaxRetryWait(2 * time.Millisecond)
 	return client
 }
 

@@ -30,8 +30,8 @@ type Backend interface {
 	// Control is the server's.
 	Control() *testserver.Control
 
-	// NewStore returns a store that shares nothing with others but the server. Its client does not try
-	// again.
+	// NewStore returns a store that shares nothing with others but the server. Its client tries again as
+	// users' clients do, if after shorter pauses.
 	NewStore(t *testing.T) Store
 
 	// Driver returns a driver of the stores' kind, with a client of its own.
