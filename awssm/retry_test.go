@@ -19,15 +19,15 @@ import (
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
-// A wire loses the answer to the first request with the operation that is about the secret. lost goes before the client
+// A lossyWire loses the answer to the first request with the operation that is about the secret. lost goes before the client
 // learns of it.
-type wire struct {
+type lossyWire struct {
 	sm.HTTPClient
 	op, secret string
 	lost       func()
 }
 
-func (w *wire) Do(r *http.Request) (*http.Response, error) {
+func (w *lossyWire) Do(r *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func over(t *testing.T, test func(f fixture), opts ...awssmtest.Option) {
 
 // losing is a store whose client loses an answer, once.
 func (f fixture) losing(op, secret string, lost func()) *Store {
-	return f.newStore(func(o *sm.Options) { o.HTTPClient = &wire{o.HTTPClient, op, secret, lost} })
+	return f.newStore(func(o *sm.Options) { o.HTTPClient = &lossyWire{o.HTTPClient, op, secret, lost} })
 }
 
 func (f fixture) newStore(optFns ...func(*sm.Options)) *Store {

@@ -16,8 +16,8 @@ import (
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
-// A wire loses the answer to the first request with the method and path. lost goes before the client learns of it.
-type wire struct {
+// A lossyWire loses the answer to the first request with the method and path. lost goes before the client learns of it.
+type lossyWire struct {
 	http.RoundTripper
 	request string
 
@@ -25,7 +25,7 @@ type wire struct {
 	lost func()
 }
 
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w *lossyWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := w.RoundTripper.RoundTrip(r)
 	w.mu.Lock()
 	lost := w.lost
@@ -50,7 +50,7 @@ func (b backend) losing(t *testing.T, request string, lost func()) *Store {
 	t.Helper()
 	client := b.client()
 	config := client.CloneConfig()
-	config.HttpClient.Transport = &wire{RoundTripper: config.HttpClient.Transport, request: request, lost: lost}
+	config.HttpClient.Transport = &lossyWire{RoundTripper: config.HttpClient.Transport, request: request, lost: lost}
 	own, err := api.NewClient(config)
 	require.NoError(t, err)
 	own.SetToken(client.Token())

@@ -284,3 +284,38 @@ func TestInsert_thatMayComeKeepsItsEntry(t *testing.T) {
 		m.wantConsistent(t)
 	})
 }
+
+// A blind service does not show x to the next read.
+type blind struct {
+	*memory
+	next bool
+}
+
+func (b *blind) Get(ctx context.Context, name string, after Rev) (Record, Rev, error) {
+	if name == xName && b.next {
+		b.next = false
+		return Record{}, None, nil
+	}
+	return b.memory.Get(ctx, name, after)
+}
+
+func TestInsert_thatIsFoundWhenItStartsOverIsNotMergedWithWhatOthersMadeOfIt(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		d := &blind{memory: m}
+		m.on(put, xName, func(run func() error) error {
+			wantNoError(t, run())
+			save(t, m.store(), oauthstore.OAuthToken{ID: "x", Scope: "newer"})
+			d.next = true
+			return errLost
+		})
+		token := under("x", "alice")
+		token.Scope = "first"
+		save(t, New(d, codec.JSON{}, time.Hour), token)
+		if got := m.token(t, "x").Scope; got != "newer" {
+			t.Errorf("got scope %q, want newer", got)
+		}
+		m.wantEntries(t, "x", 1)
+		m.wantConsistent(t)
+	})
+}

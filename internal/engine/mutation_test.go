@@ -22,7 +22,7 @@ var mutate = flag.Bool("mutations", false, "run TestMutations, which takes minut
 var mutations = []struct{ rule, file, text, instead string }{
 	// Inserts and deletes.
 	{"an insert writes the index before the secret", "save.go",
-		"if err := c.make(ctx); err != nil {\n\t\treturn err\n\t}\n\tnext.Siblings",
+		"if err := c.make(ctx); err != nil {\n\t\treturn nil, err\n\t}\n\tnext.Siblings",
 		"defer func() { _ = c.make(ctx) }()\n\tnext.Siblings"},
 	{"a delete removes the secret before its entry", "delete.go",
 		"g, err := s.destroy(ctx, id)\n\tif err != nil {\n\t\treturn err\n\t}\n\treturn",
