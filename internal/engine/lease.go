@@ -127,18 +127,19 @@ func (s *Store) lockRecord(ctx context.Context, id string) (f *found, unlock fun
 	if err != nil {
 		return nil, nil, err
 	}
-	if unlock, _, err = s.locks.lock(ctx, name); err != nil {
+	locked, _, err := s.locks.lock(ctx, name)
+	if err != nil {
 		return nil, nil, err
 	}
 	defer func() {
-		if f == nil { // the codec may have panicked
-			unlock()
+		if f == nil { // the read has failed, or the codec has panicked
+			locked()
 		}
 	}()
 	if f, err = s.look(ctx, id); err != nil {
 		return nil, nil, err
 	}
-	return f, unlock, nil
+	return f, locked, nil
 }
 
 // RenewLease implements oauthstore.TokenLeaser.
