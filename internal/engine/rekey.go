@@ -22,7 +22,6 @@ func (s *Store) Rekey(ctx context.Context, opts oauthstore.RekeyOptions) (*oauth
 	if s.sealer == nil {
 		return r.report, fmt.Errorf("%w: the store's codec has no keys", errors.ErrUnsupported)
 	}
-	r.store.index = new(tree)
 	err := ctx.Err()
 	for _, step := range []func(context.Context) error{r.list, r.readIndex, r.write} {
 		if err == nil {
@@ -130,7 +129,7 @@ func (r *rekeying) rekey(ctx context.Context, read reading) error {
 	switch {
 	case written:
 		r.report.Rekeyed++
-	case isCorrupt(err) && !stale:
+	case isCorrupt(err):
 		r.report.Unreadable = append(r.report.Unreadable, err)
 	case err != nil || stale:
 		r.remains(s.driver.FullName(read.name), err)

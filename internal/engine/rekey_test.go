@@ -221,14 +221,24 @@ func TestRekey_dividesPagesThatBecomeTooLarge(t *testing.T) {
 			ids = append(ids, save(t, s, under("", fmt.Sprint("user", i))).ID)
 		}
 		mv := move{during: sealedWith(t, aesKey(t, 1), codec.WithPlaintextReads()), after: sealedWith(t, aesKey(t, 1))}
+		pages := len(m.pagesByName())
+		m.on(put, indexName, func(func() error) error { // its pages are made when another write comes in between
+			require.Greater(t, len(m.pagesByName()), pages)
+			return ErrConflict
+		})
 		report := rekey(t, New(m, mv.during, time.Hour), oauthstore.RekeyOptions{})
 		require.True(t, report.Done(), "%v: %v", report, report.Errors)
+		m.wantRulesUsed(t)
 		for name := range m.secrets {
-			if IsNode(name) {
-				require.LessOrEqual(t, len(m.bytes(name)), 2000+pageRoom, name)
+			if rec, _, _ := m.newest(name); IsNode(name) {
+				require.LessOrEqual(t, size(&rec), 2000, name)
 			}
 		}
 		m.wantMoved(t, mv.after, ids...)
+		time.Sleep(grace)
+		repaired, err := New(m, mv.after, time.Hour).Repair(t.Context(), oauthstore.RepairOptions{DryRun: true})
+		require.NoError(t, err)
+		require.Empty(t, repaired.Pages, "pages that nothing leads to")
 	})
 }
 
@@ -257,6 +267,7 @@ func TestRekey_goesOnWithTheOthersIfOneCannotBeWritten(t *testing.T) {
 		require.Equal(t, 6, report.Secrets)
 		require.Equal(t, 2, report.Rekeyed)
 		require.True(t, m.isSealedUnder(t, "token_fine", aesKey(t, 1)))
+		require.Equal(t, 1, m.count(put, "token_large"), "the service was asked to store what does not fit")
 	})
 }
 
@@ -287,12 +298,43 @@ func TestRekey_findsWhatOnlyTheIndexOrOnlyTheListingHas(t *testing.T) {
 		save(t, m.store(), under("listed", "alice"))
 		m.editIndex(t, func([]entry) []entry { return nil })
 		time.Sleep(2 * time.Hour)
+		m.limits.Page = 2000
 		save(t, m.store(), under("indexed", "bob"))
+		ids := fill(t, m.store(), 40)
 		key := aesKey(t, 1)
 		report := rekey(t, New(m, sealedWith(t, key, codec.WithPlaintextReads()), time.Hour), oauthstore.RekeyOptions{})
-		require.Equal(t, 3, report.Rekeyed)
+		require.Equal(t, 43+len(m.pagesByName()), report.Rekeyed, "the tokens, the root and the pages")
 		require.True(t, m.isSealedUnder(t, "token_listed", key))
-		require.True(t, m.isSealedUnder(t, "token_indexed", key))
+		m.wantIndexMoved(t, sealedWith(t, key), append(ids, "indexed"))
+	})
+}
+
+// wantIndexMoved demands that the codec alone reads the index and the tokens that it lists.
+func (m *memory) wantIndexMoved(t testing.TB, c codec.Codec, ids []string) {
+	t.Helper()
+	tokens, err := New(m, c, time.Hour).GetTokens(t.Context())
+	require.NoError(t, err)
+	require.Len(t, tokens, len(ids))
+}
+
+// What is no inner node any more, or sealed, is not divided.
+func TestDivideInner_leavesOtherNodes(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		s := m.store()
+		for name, n := range map[string]*node{
+			"page_leaf":   {entries: []entry{newEntry(&oauthstore.OAuthToken{ID: "x"})}},
+			"page_sealed": {pages: []pointer{{"", "page_a"}, {"8", "page_b"}}, sealed: true},
+			"page_single": {pages: []pointer{{"", "page_a"}}},
+		} {
+			rec, err := s.encodeNode(t.Context(), name, Record{}, n)
+			require.NoError(t, err)
+			rev, err := m.Put(t.Context(), name, None, *rec, 0)
+			require.NoError(t, err)
+			m.forgetCalls()
+			require.ErrorIs(t, s.divideInner(t.Context(), name, state{*rec, rev}), errTooFull)
+			require.Zero(t, m.count(put, ""), name)
+		}
 	})
 }
 
