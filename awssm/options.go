@@ -49,7 +49,8 @@ func WithPrefix(prefix string) Option {
 	return func(c *config) { c.prefix = prefix }
 }
 
-// WithCodec sets how tokens are written. Default [codec.JSON].
+// WithCodec sets how tokens are written. Default [codec.JSON]. A codec that encrypts binds what it writes to the name of
+// the secret; [codec.Scoped] adds the account. See [Store.Rekey] for another key.
 func WithCodec(codec codec.Codec) Option {
 	return func(c *config) { c.codec = codec }
 }

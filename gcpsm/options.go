@@ -40,7 +40,8 @@ func WithPrefix(prefix string) Option {
 	return func(c *config) { c.prefix = prefix }
 }
 
-// WithCodec sets how tokens are written. Default [codec.JSON].
+// WithCodec sets how tokens are written. Default [codec.JSON]. A codec that encrypts binds what it writes to the project as
+// it was given to [New]: give it always as the id, or always as the number. See [Store.Rekey] for another key.
 func WithCodec(codec codec.Codec) Option {
 	return func(c *config) { c.codec = codec }
 }

@@ -43,7 +43,8 @@ func WithPrefix(prefix string) Option {
 	return func(c *config) { c.prefix = prefix }
 }
 
-// WithCodec sets how tokens are written. Default [codec.JSON], whose fields are the secret's keys.
+// WithCodec sets how tokens are written. Default [codec.JSON], whose fields are the secret's keys. A codec that encrypts
+// binds what it writes to namespace, mount and path. See [Store.Rekey] for another key.
 func WithCodec(codec codec.Codec) Option {
 	return func(c *config) { c.codec = codec }
 }

@@ -301,6 +301,9 @@ func TestRekey_findsWhatOnlyTheIndexOrOnlyTheListingHas(t *testing.T) {
 		m.limits.Page = 2000
 		save(t, m.store(), under("indexed", "bob"))
 		ids := fill(t, m.store(), 40)
+		rec, rev, err := m.newest(indexName)
+		require.NoError(t, err)
+		require.NoError(t, m.store().divideInner(t.Context(), indexName, state{rec, rev}), "inner nodes below the root")
 		key := aesKey(t, 1)
 		report := rekey(t, New(m, sealedWith(t, key, codec.WithPlaintextReads()), time.Hour), oauthstore.RekeyOptions{})
 		require.Equal(t, 43+len(m.pagesByName()), report.Rekeyed, "the tokens, the root and the pages")
