@@ -19,8 +19,8 @@ type Rekeyer interface {
 	// one condition: every process that writes to the store has had the newest key as its writing key since at least
 	// 15 minutes before the call. 15 minutes cover a request that arrives late and a listing that lags behind.
 	//
-	// The report is not nil if the error is not: then it says what was done until then, and proves nothing. Errors are
-	// those of [TokenStore]; an index that cannot be read is a [*CorruptRecordError].
+	// The report is not nil if the error is not: then it says what was done until then. Errors are those of [TokenStore]; an
+	// index that cannot be read is a [*CorruptRecordError].
 	Rekey(ctx context.Context, opts RekeyOptions) (*RekeyReport, error)
 }
 
@@ -49,8 +49,8 @@ type RekeyReport struct {
 	// Rekeyed is how many of them were written under the newest key. It is 0 in a dry run.
 	Rekeyed int
 
-	// Remaining are the names of the secrets that still need an older key, or reads of documents in clear; or of which
-	// that could not be found out. They are sorted.
+	// Remaining are the names of the secrets that still need an older key, or reads of documents in clear, and of those
+	// that could not be looked at: after an error, but for [errors.ErrUnsupported], it is never empty. They are sorted.
 	Remaining []string
 
 	// Errors say, for some of Remaining, why they could not be read or written: access was denied, the document is too
@@ -62,7 +62,7 @@ type RekeyReport struct {
 	Unreadable []error
 }
 
-// Done reports whether no secret needs an older key: see [Rekeyer] for the condition, and for the error that must be nil.
+// Done reports whether no secret needs an older key: see [Rekeyer] for the condition.
 func (r *RekeyReport) Done() bool { return len(r.Remaining) == 0 }
 
 // String is a summary in one line.

@@ -18,7 +18,7 @@ import (
 // proves as much as any. A write of a document that is not changed, a lease for example, keeps the key that the document
 // has; it is made from a revision, so it fails if the document was written under the newest key meanwhile.
 func (s *Store) Rekey(ctx context.Context, opts oauthstore.RekeyOptions) (*oauthstore.RekeyReport, error) {
-	r := &rekeying{store: s.inBulk(), opts: opts, report: new(oauthstore.RekeyReport)}
+	r := &rekeying{store: s.inBulk(), opts: opts, report: new(oauthstore.RekeyReport), names: map[string]bool{indexName: true}}
 	if s.sealer == nil {
 		return r.report, fmt.Errorf("%w: the store's codec has no keys", errors.ErrUnsupported)
 	}
@@ -27,6 +27,9 @@ func (s *Store) Rekey(ctx context.Context, opts oauthstore.RekeyOptions) (*oauth
 		if err == nil {
 			err = step(ctx)
 		}
+	}
+	for name := range r.names { // none unless there is an error
+		r.remains(s.driver.FullName(name), nil)
 	}
 	r.report.Sort()
 	return r.report, err
@@ -37,10 +40,10 @@ type rekeying struct {
 	store *Store
 	opts  oauthstore.RekeyOptions
 
-	names  map[string]bool // of the secrets of tokens and of the index
-	leaves map[string]key  // a key of each page that holds entries
+	leaves map[string]key // a key of each page that holds entries
 
 	mu     sync.Mutex
+	names  map[string]bool // of the secrets of tokens and of the index that were not looked at yet
 	report *oauthstore.RekeyReport
 }
 
@@ -57,7 +60,6 @@ func (r *rekeying) list(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("%w: this store cannot list its secrets", errors.ErrUnsupported)
 	}
-	r.names = map[string]bool{indexName: true}
 	r.progress("list", 0, 0)
 	err := lister.List(ctx, func(name string) bool {
 		if _, ok := decodeID(name); ok || IsNode(name) {
@@ -112,11 +114,9 @@ func (r *rekeying) write(ctx context.Context) error {
 // rekey writes one secret if it needs an older key. Its error ends the run.
 func (r *rekeying) rekey(ctx context.Context, read reading) error {
 	s, st, err := r.store, state{read.rec, read.rev}, read.err
-	if err == nil && !st.rec.Live() {
-		return nil // not there, or a tombstone, which holds no document
-	}
+	there := err != nil || st.rec.Live() // a tombstone holds no document
 	stale, written := false, false
-	if err == nil {
+	if err == nil && there {
 		stale, err = s.isStale(ctx, read.name, st)
 	}
 	if stale && !r.opts.DryRun {
@@ -125,6 +125,10 @@ func (r *rekeying) rekey(ctx context.Context, read reading) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.names, read.name)
+	if !there {
+		return nil
+	}
 	r.report.Secrets++
 	switch {
 	case written:

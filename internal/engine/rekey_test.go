@@ -148,6 +148,7 @@ func TestRekey_thatDiesIsRunAgain(t *testing.T) {
 				require.NotNil(t, report)
 				finished := calls <= position
 				require.Equal(t, finished, err == nil, "call %d: %v", position, err)
+				require.Equal(t, finished, report.Done(), "call %d: %v", position, report)
 				die()
 				one.around = nil
 				for _, id := range ids {
@@ -279,11 +280,12 @@ func TestRekey_endsIfTheKeysOrTheServiceCannotBeReached(t *testing.T) {
 		report, err := New(m, sealedWith(t, down, codec.WithPlaintextReads()), time.Hour).Rekey(t.Context(), oauthstore.RekeyOptions{})
 		require.ErrorIs(t, err, oauthstore.ErrUnavailable)
 		require.Zero(t, report.Rekeyed)
+		require.Len(t, report.Remaining, 6)
 		s := New(m, sealedWith(t, aesKey(t, 1), codec.WithPlaintextReads()), time.Hour)
 		m.on("list", "", fails(oauthstore.ErrAccessDenied))
 		report, err = s.Rekey(t.Context(), oauthstore.RekeyOptions{})
 		require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
-		require.NotNil(t, report)
+		require.False(t, report.Done())
 		report, err = m.store().Rekey(t.Context(), oauthstore.RekeyOptions{})
 		require.ErrorIs(t, err, errors.ErrUnsupported, "a store without keys")
 		require.NotNil(t, report)
