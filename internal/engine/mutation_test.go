@@ -98,6 +98,13 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"a repair leaves young entries", "repair.go", "if !e.pending() {\n\t\t\tr.bury(e)", "if true {\n\t\t\tr.bury(e)"},
 	{"a repair leaves young pages", "repair.go", "st.rec.Live() && age(n.made) < grace:", "st.rec.Live() && age(n.made) < 0:"},
 	{"a repair lists what is not listed under the nonce of the record", "repair.go", "e.Nonce = nonceOf(claimed[0])", "e.Nonce = \"another\""},
+
+	// Keys.
+	{"an index that cannot be read is found before a delete", "delete.go", "g, err := s.destroy(ctx, id, s.checkIndex)", "g, err := s.destroy(ctx, id, nil)"},
+	{"a save under an older key writes", "save.go", "next.Lease == cur.rec.Lease && !f.stale {", "next.Lease == cur.rec.Lease {"},
+	{"a denied delete puts the record back under the newest key", "delete.go", "s.resealed(ctx, name, was.rec)", "was.rec"},
+	{"Rekey does not believe a listing in what it lacks", "rekey.go", "r.names[name] = true\n\t\t\t}\n\t\t}\n\t\treturn nil", "_ = name\n\t\t\t}\n\t\t}\n\t\treturn nil"},
+	{"Rekey divides a page that has no room", "rekey.go", "if IsNode(name) && size(&next) > s.room() {", "if false {"},
 }
 
 // TestMutations breaks the rules, one at a time, and looks for it: in a few schedules, then in the tests in which an

@@ -206,6 +206,23 @@ func TestRekey_besideWriters(t *testing.T) {
 	})
 }
 
+func TestRekey_besideAnotherWritesEachSecretOnce(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		during := sealedWith(t, aesKey(t, 1), codec.WithPlaintextReads())
+		for _, name := range []string{indexName, "token_x"} {
+			m.before(put, name, func() {
+				require.True(t, rekey(t, New(m, during, time.Hour), oauthstore.RekeyOptions{}).Done())
+			})
+		}
+		require.True(t, rekey(t, New(m, during, time.Hour), oauthstore.RekeyOptions{}).Done())
+		for _, name := range []string{indexName, "token_x"} {
+			require.Len(t, m.secrets[name].versions, 2, name)
+		}
+	})
+}
+
 // A document grows by a third when it is encrypted.
 func TestRekey_dividesPagesThatBecomeTooLarge(t *testing.T) {
 	virtually(t, func(t *testing.T) {
