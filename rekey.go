@@ -15,9 +15,9 @@ type Rekeyer interface {
 	// at a time, and as often as you like: one that was interrupted is simply run again, and finds less to do. It
 	// needs the permission to list the service's secrets.
 	//
-	// If the error is nil and the report's Remaining is empty, no secret needs an older key any more. This holds under
-	// one condition: every process that writes to the store has had the newest key as its writing key since at least
-	// 15 minutes before the call. 15 minutes cover a request that arrives late and a listing that lags behind.
+	// If the error is nil and the report is Done, no secret needs an older key any more. This holds under one condition:
+	// every process that writes to the store has had the newest key as its writing key since at least 15 minutes before
+	// the call. 15 minutes cover a request that arrives late and a listing that lags behind.
 	//
 	// The report is not nil if the error is not: then it says what was done until then. Errors are those of [TokenStore]; an
 	// index that cannot be read is a [*CorruptRecordError].
@@ -58,12 +58,14 @@ type RekeyReport struct {
 	Errors []error
 
 	// Unreadable are the errors of secrets that none of the keys decrypts, or that do not hold what this version of
-	// the library writes. They stay as they are, and are not among Remaining. Look at them before you take a key away.
+	// the library writes. They stay as they are, and are not among Remaining. Look at them before you take a key away:
+	// one that is not the store's own does not matter; but the key of another may be in a service that did not answer,
+	// if its AEAD does not tell that from a wrong key.
 	Unreadable []error
 }
 
-// Done reports whether no secret needs an older key: see [Rekeyer] for the condition.
-func (r *RekeyReport) Done() bool { return len(r.Remaining) == 0 }
+// Done reports whether all secrets are under the newest key: see [Rekeyer] for the condition.
+func (r *RekeyReport) Done() bool { return len(r.Remaining)+len(r.Unreadable) == 0 }
 
 // String is a summary in one line.
 func (r *RekeyReport) String() string {
