@@ -1,0 +1,47 @@
+package gcpsm
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/engine"
+)
+
+// What other releases look for: the ids of users are those of package oauthstore's test vectors.
+func TestGolden_secretsOfAToken(t *testing.T) {
+	b := newBackend(t)
+	s := b.NewStore(t)
+	for _, token := range []oauthstore.OAuthToken{
+		{UserName: "alice", ClientID: "another", RefreshToken: "r"}, {UserName: "alice", ClientID: "1000.CLIENT", RefreshToken: "r"},
+		{ID: "alice@example.com", RefreshToken: "r"}, {ID: "日本語", RefreshToken: "r"},
+	} {
+		require.NoError(t, s.SaveToken(t.Context(), &token))
+	}
+	var names []string
+	for _, secret := range b.srv.Secrets() {
+		names = append(names, secret.Name)
+	}
+	slices.Sort(names)
+	require.Equal(t, []string{
+		"oauthstore__index", "oauthstore__token32_42l2lzu4vtukvhq", "oauthstore__token_alice_40example_2ecom",
+		"oauthstore__token_cia35wqbzpwuzzvcwme562lrm7filgf3i", "oauthstore__token_udpiqvxv7krcwekjsnjofrotcpz7f3afc",
+	}, names)
+	d := newDriver(b.client(t), testConfig)
+	require.Equal(t, "projects/my-project/secrets/oauthstore__token_x", d.resource("token_x"))
+}
+
+// The base of a version is how it is told from a void one.
+func TestGolden_revisionsAndTheDocument(t *testing.T) {
+	base := rev{number: 12, floor: 9}.encode()
+	require.Equal(t, "12|9", string(base))
+	require.Equal(t, rev{number: 12, floor: 9}, revision("12|9"))
+	b, err := marshal(engine.Record{WriteID: "w", Base: base, Document: codec.Document{"id": json.RawMessage(`"x"`)}}, 11)
+	require.NoError(t, err)
+	require.Equal(t, `{"base":"12|9","id":"x","lowest_version":"11","write_id":"w"}`, string(b))
+	require.Equal(t, int64(0xe3069283), checksum([]byte("123456789")), "the check value of CRC-32C")
+}
