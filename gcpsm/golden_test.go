@@ -8,8 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
-	"github.com/oauthstore/oauthstore/codec"
-	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
 )
 
 // What other releases look for: the ids of users are those of package oauthstore's test vectors.
@@ -40,8 +39,18 @@ func TestGolden_revisionsAndTheDocument(t *testing.T) {
 	base := rev{number: 12, floor: 9}.encode()
 	require.Equal(t, "12|9", string(base))
 	require.Equal(t, rev{number: 12, floor: 9}, revision("12|9"))
-	b, err := marshal(engine.Record{WriteID: "w", Base: base, Document: codec.Document{"id": json.RawMessage(`"x"`)}}, 11)
-	require.NoError(t, err)
-	require.Equal(t, `{"base":"12|9","id":"x","lowest_version":"11","write_id":"w"}`, string(b))
+
+	b := newBackend(t)
+	s := b.NewStore(t)
+	for _, access := range []string{"one", "two", "three"} {
+		require.NoError(t, s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "x", AccessToken: access}))
+	}
+	secrets := b.srv.Secrets()
+	i := slices.IndexFunc(secrets, func(s gcpsmtest.Secret) bool { return s.Name == "oauthstore__token_x" })
+	versions := secrets[i].Versions
+	var header map[string]string
+	require.NoError(t, json.Unmarshal(versions[len(versions)-1].Data, &header))
+	require.Equal(t, "2|2", header["base"])
+	require.Equal(t, "3", header["lowest_version"])
 	require.Equal(t, int64(0xe3069283), checksum([]byte("123456789")), "the check value of CRC-32C")
 }
