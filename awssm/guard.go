@@ -2,6 +2,7 @@ package awssm
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,10 +17,11 @@ import (
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// A guard is what a driver knows of the server's refusal of other content under a version id that exists. Every write
-// rests on that refusal, AWS documents it, and some emulators do not have it.
+// A guard is what a driver knows of the server's refusals: of a CreateSecret under a name that is taken, and of other
+// content under a version id that exists. Every write rests on them, AWS documents them, and some emulators do not have
+// them.
 type guard struct {
-	holds  atomic.Bool // the server has refused
+	holds  atomic.Bool // the server has refused both
 	absent atomic.Bool // the server has not: the driver writes nothing more
 }
 
@@ -42,9 +44,7 @@ func fromAWS(answer middleware.Metadata) bool {
 
 // written returns the revision that a write has made, of the value and with the token as the version's id.
 //
-// It makes sure that the server guards writes before any write has succeeded there: after the first one it sends the
-// same token with other content, which must be refused. The content differs by a space at the end, so that nothing is
-// lost where it is not refused. A check that gets no answer is made again at the next write.
+// It makes sure that the server guards writes before any write has succeeded there: see checkGuard.
 func (d *driver) written(ctx context.Context, op, name, token, value string, arn, version *string, answer middleware.Metadata) (engine.Rev, error) {
 	made := rev{arn: aws.ToString(arn), version: token}
 	id := aws.ToString(version)
@@ -64,17 +64,33 @@ func (d *driver) written(ctx context.Context, op, name, token, value string, arn
 	return made.encode(), nil
 }
 
-// checkGuard sends other content under the id of the version made.
+// checkGuard makes sure of the server after the first write, which has made a version: it sends other content under the
+// version's id, and for the secret's name. Both must be refused. The other content differs by a space at the end, so that
+// nothing is lost if it is not. A check that gets no answer is made again at the next write.
+//
+// One of the two would not do: a process that has met no such server yet makes its first write, whatever that is, and it
+// may destroy what a process has saved that has looked at less.
 func (d *driver) checkGuard(ctx context.Context, name string, made rev, other string) error {
-	const op = "PutSecretValue"
 	_, err := d.client.PutSecretValue(ctx, &sm.PutSecretValueInput{
 		SecretId: aws.String(made.arn), ClientRequestToken: aws.String(made.version), SecretString: aws.String(other),
 	}, notOverQuota)
-	switch {
-	case isExists(err):
-		d.guard.holds.Store(true)
-		return nil
-	case err == nil:
+	if !isExists(err) {
+		return d.failCheck("PutSecretValue", name, err)
+	}
+	_, err = d.client.CreateSecret(ctx, &sm.CreateSecretInput{
+		Name: aws.String(d.FullName(name)), ClientRequestToken: aws.String(versionID("check", made.version)), SecretString: aws.String(other),
+	}, notOverQuota)
+	denied := errors.Is(d.fail("CreateSecret", name, true, err), oauthstore.ErrAccessDenied) // then it overwrites none
+	if !isExists(err) && !denied {
+		return d.failCheck("CreateSecret", name, err)
+	}
+	d.guard.holds.Store(true)
+	return nil
+}
+
+// failCheck is the error of a check that was not refused, or of which that is not known.
+func (d *driver) failCheck(op, name string, err error) error {
+	if err == nil {
 		d.guard.absent.Store(true)
 		return d.noGuard(op, name, nil)
 	}
@@ -92,8 +108,8 @@ func (d *driver) noGuard(op, name string, cause error) error {
 		cause = oauthstore.ErrNoCompareAndSet
 	}
 	return &engine.Fault{Backend: "awssm", Op: op, Secret: d.FullName(name), Class: oauthstore.ErrNoCompareAndSet, Err: cause,
-		Message: "the server takes other content under a ClientRequestToken that it has seen, or ignores it, so that savers at " +
-			"the same time would lose tokens: see WithoutWriteCheck"}
+		Message: "the server overwrites what it must not, a secret that exists or a version with the same ClientRequestToken, " +
+			"so that savers at the same time would lose tokens: see WithoutWriteCheck"}
 }
 
 // refuseUnguarded is the error of all writes once the server was seen not to guard them.

@@ -32,6 +32,7 @@ var careless = map[string]awssmtest.Quirk{
 	"versions have ids of the server's own":   awssmtest.OwnVersionIDs,
 	"a version's content is overwritten":      awssmtest.OverwrittenVersions,
 	"other content of a version is a success": awssmtest.IgnoredContent,
+	"a name can be taken twice":               awssmtest.TakenNames,
 }
 
 func eachCareless(t *testing.T, test func(t *testing.T, f fixture)) {
@@ -129,10 +130,13 @@ func TestGuard_isLookedAtOnceInAProcessAndLeavesNothing(t *testing.T) {
 			f := start(t)
 			s := f.storeOver(f.emulator(), opts...)
 			f.save(s, oauthstore.OAuthToken{ID: "a", AccessToken: "one"})
-			require.Equal(t, map[string]int{"GetSecretValue": 2, "CreateSecret": 2, "PutSecretValue": 1}, f.srv.Counts())
+			require.Equal(t, map[string]int{"GetSecretValue": 2, "CreateSecret": 2 + 1, "PutSecretValue": 1}, f.srv.Counts())
 			f.srv.ResetRequests()
 			f.save(s, oauthstore.OAuthToken{ID: "a", AccessToken: "two"})
 			require.Equal(t, map[string]int{"GetSecretValue": 1, "PutSecretValue": 1}, f.srv.Counts(), "a refresh costs what it costs on AWS")
+			f.srv.ResetRequests()
+			f.save(s, oauthstore.OAuthToken{ID: "b", AccessToken: "one"})
+			require.Equal(t, map[string]int{"GetSecretValue": 1, "PutSecretValue": 1, "CreateSecret": 1}, f.srv.Counts())
 			for _, secret := range f.srv.Secrets() {
 				for _, v := range secret.Versions {
 					require.NotEqual(t, byte(' '), v.Payload[len(v.Payload)-1], secret.Name)
@@ -176,6 +180,18 @@ func TestGuard_thatCouldNotBeLookedAtIsLookedAtAgain(t *testing.T) {
 			require.Equal(t, 5, calls)
 		})
 	}
+}
+
+// A process that only refreshes tokens may have no permission to create secrets.
+func TestGuard_doesNotTakeThePermissionToCreateSecrets(t *testing.T) {
+	f := start(t)
+	f.save(f.store(), oauthstore.OAuthToken{ID: "a", AccessToken: "one"})
+	f.srv.Inject(testserver.Fault{Op: "CreateSecret", Kind: testserver.Deny, Times: -1})
+	s := f.storeOver(f.emulator())
+	for _, access := range []string{"two", "three"} {
+		f.save(s, oauthstore.OAuthToken{ID: "a", AccessToken: access})
+	}
+	require.Equal(t, 1, f.srv.Count("CreateSecret")-2, "it is asked once")
 }
 
 func TestFromAWS_goesByTheHostOfTheRequest(t *testing.T) {

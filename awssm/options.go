@@ -137,12 +137,13 @@ func WithAccessTokenSpacing(d time.Duration) Option {
 	return func(c *config) { c.spacing = d }
 }
 
-// WithoutWriteCheck lets the store write to a server that takes other content under a version id that exists, as some
-// emulators do. On such a server savers at the same time lose tokens, even those of one process: it is for one writer,
-// and for tokens that are worth nothing.
+// WithoutWriteCheck lets the store write to a server that overwrites a secret or a version that exists, as some emulators
+// do. On such a server savers at the same time lose tokens, even those of one process: it is for one writer, and for
+// tokens that are worth nothing.
 //
-// Without this option such a server is [oauthstore.ErrNoCompareAndSet]. The store finds out by one more PutSecretValue
-// after its first write, which AWS would refuse; so it asks only if the answer to the write is not of a host of AWS.
+// Without this option such a server is [oauthstore.ErrNoCompareAndSet]. The store finds out by a PutSecretValue and
+// a CreateSecret after its first write, which AWS would refuse. It does so only if the answer to that write is not of a
+// host of AWS.
 func WithoutWriteCheck() Option {
 	return func(c *config) { c.unguarded = true }
 }

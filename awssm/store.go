@@ -51,10 +51,12 @@
 // An emulator must make the ClientRequestToken of a write its version's id, and refuse other content under
 // an id that exists with ResourceExistsException, or as LocalStack passes that on. moto and LocalStack do.
 //
-// On a host that is not one of AWS's own the store makes sure of that: its first write costs a PutSecretValue more,
-// which has to be refused, and leaves nothing. If it is not refused, that write and all later ones fail with
-// [oauthstore.ErrNoCompareAndSet]: see [WithoutWriteCheck]. The same goes for a [Client] whose answers do not say
-// from which host they are, as those of a fake that a test has made.
+// It must also refuse a CreateSecret under a name that is taken, as moto does since February 2026.
+//
+// On a host that is not one of AWS's own the store makes sure of both: its first write costs a PutSecretValue and a
+// CreateSecret more, which have to be refused, and leave nothing. If one is not refused, that write and all later ones
+// fail with [oauthstore.ErrNoCompareAndSet]: see [WithoutWriteCheck]. The same goes for a [Client] whose answers do not
+// say from which host they are, as those of a fake that a test has made.
 package awssm
 
 import (

@@ -97,6 +97,9 @@ func (s *Server) createSecret(in *createInput, now time.Time) (any, error) {
 	}
 	s.renumber(&in.valueInput)
 	if old, ok := s.secrets[*in.Name]; ok {
+		if s.options.has(TakenNames) && old.deletion == nil && in.hasValue() && old.version(*in.ClientRequestToken) == nil {
+			return s.createOver(old, in, now)
+		}
 		return createAgain(old, in)
 	}
 	sec, err := s.newSecret(in, now)
@@ -136,6 +139,15 @@ func (s *Server) newSecret(in *createInput, now time.Time) (*secret, error) {
 		return sec, nil
 	}
 	return sec, sec.add(*in.ClientRequestToken, in.value(), nil, s.options.versionQuota, now)
+}
+
+// createOver makes a version of a secret that exists, with that quirk.
+func (s *Server) createOver(old *secret, in *createInput, now time.Time) (any, error) {
+	if err := old.add(*in.ClientRequestToken, in.value(), nil, s.options.versionQuota, now); err != nil {
+		return nil, err
+	}
+	s.touch(old, now)
+	return createOutput{ARN: old.arn, Name: old.name, VersionID: *in.ClientRequestToken}, nil
 }
 
 // createAgain answers a request for a name that is taken: "If a version with this value already

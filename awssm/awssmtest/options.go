@@ -93,4 +93,7 @@ const (
 	// IgnoredContent is that of a PutSecretValue whose ClientRequestToken is a version already: it succeeds and does
 	// nothing, whether its content is that of the version or not.
 	IgnoredContent
+
+	// TakenNames are no error: a CreateSecret under one makes a version of the secret that has the name.
+	TakenNames
 )

@@ -46,6 +46,16 @@ func TestEmulatorQuirks(t *testing.T) {
 		f.mustPut("a", "v1", "other")
 		require.Equal(t, "two", *f.mustGet("a").SecretString)
 	})
+	quirky("a name can be taken twice", awssmtest.TakenNames, func(t *testing.T, f fixture) {
+		arn := f.create("a", "one")
+		out, err := f.CreateSecret(f.ctx, &secretsmanager.CreateSecretInput{
+			Name: aws.String("a"), SecretString: aws.String("two"), ClientRequestToken: aws.String(token("v2")),
+		})
+		require.NoError(t, err)
+		require.Equal(t, arn, *out.ARN)
+		require.Equal(t, "two", *f.mustGet("a").SecretString)
+		require.Len(t, f.srv.Secrets()[0].Versions, 2)
+	})
 }
 
 // Who learns of a server from the client's answers sees AWS's host, or with the server's own address that one.
