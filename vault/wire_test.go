@@ -130,7 +130,7 @@ func TestErrors_overTheWireHaveAClassAndATextOfOneBoundedLineWithoutSecrets(t *t
 		"too large, without a text": {answerErrors(413), oauthstore.ErrRecordTooLarge, "(413)"},
 		"Consul's too large":        {answerErrors(500, "failed to persist entry: put failed due to value being too large; got 600000 bytes, max: 524288 bytes"), oauthstore.ErrRecordTooLarge, "(500)"},
 		"Consul's too large at 400": {answerErrors(400, "put failed due to value being too large"), oauthstore.ErrRecordTooLarge, "(400)"},
-		"a defect":                  {answerErrors(400, "failed to parse JSON input"), nil, "(400)"},
+		"a defect":                  {answerErrors(400, "cannot parse: true"), nil, "(400)"},
 		"a text of 1 MB":            {answerErrors(500, strings.Repeat("é\r\n", 300_000)), oauthstore.ErrUnavailable, "(500)"},
 		"a proxy's page":            {answerPage(502, page), oauthstore.ErrUnavailable, "(502): the answer is not one of Vault"},
 		"a firewall's page":         {answerPage(403, page), oauthstore.ErrAccessDenied, "(403): the answer is not one of Vault"},
@@ -189,6 +189,12 @@ func TestErrors_ofAnUnknownMountNameWithMount(t *testing.T) {
 		require.ErrorContains(t, err, `WithMount: nothing is mounted at "nowhere" in the client's namespace`, call)
 		requireText(t, err)
 	}
+}
+
+// Every client sends the header "X-Vault-Request: true", which is no credential.
+func TestErrors_showWordsThatAreInHeadersToo(t *testing.T) {
+	err := calls(t, wire(t, answerErrors(400, "cannot parse: true")))["get"]
+	require.ErrorContains(t, err, "(400): cannot parse: true")
 }
 
 func TestErrors_ofAMountOfVersion1AreErrNoCompareAndSet(t *testing.T) {

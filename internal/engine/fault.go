@@ -69,10 +69,13 @@ func excerpt(message string) string {
 	return line[:cut] + more
 }
 
-// Redact replaces the secrets in a text. An empty secret is none.
+// minSecret is the least length of what Redact takes for a secret: "true" is the value of a header too.
+const minSecret = 8
+
+// Redact replaces the secrets in a text. What is shorter than 8 bytes is none.
 func Redact(text string, secrets ...string) string {
 	for _, s := range secrets {
-		if s != "" {
+		if len(s) >= minSecret {
 			text = strings.ReplaceAll(text, s, "[redacted]")
 		}
 	}

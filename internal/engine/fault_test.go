@@ -80,7 +80,7 @@ func TestFault_doesNotShowAMessageThatQuotesCredentials(t *testing.T) {
 }
 
 func TestRedact_replacesEverySecret(t *testing.T) {
-	if got := Redact("a token of tok, and pw", "token", "pw", ""); got != "a [redacted] of tok, and [redacted]" {
+	if got := Redact("a token-12 of true, and password", "token-12", "", "true", "password"); got != "a [redacted] of true, and [redacted]" {
 		t.Errorf("got %q", got)
 	}
 }
