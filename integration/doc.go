@@ -1,6 +1,8 @@
-// Package integration holds the stores against servers that are not this project's own.
+// Package integration holds the stores against servers that are not this project's own. The tests of Vault are here,
+// those of AWS and Google in cloud/.
 //
-//	go test ./...          # in this folder: Vault itself, started in the process
+//	go test .              # in this folder: Vault itself, started in the process
+//	go test ./cloud        # AWS and Google, which compiles in a minute
 //
 // Other servers are named by the environment, as their own tools want it:
 //
@@ -10,9 +12,17 @@
 //	SECRET_MANAGER_EMULATOR_HOST       an emulator of Google Secret Manager, host:port
 //	OAUTHSTORE_TEST_GOOGLE=1           Google itself, in GOOGLE_CLOUD_PROJECT, by the default credentials
 //
-// AWS and Google that nobody names are the test servers of this project: that shows that the tests here work,
-// and no more. What a run makes on a server has a random prefix, oauthstore-test-…, and is removed at the end,
-// also of a run that fails.
+// If AWS or Google is not named, the test server of this project takes its place. That shows that the tests here
+// work, and no more. Google's can be made as slow as the service:
+//
+//	OAUTHSTORE_TEST_GOOGLE_LAG=300ms   reads show a change that long after it, those by version number at once
+//	OAUTHSTORE_TEST_GOOGLE_QUOTAS=1    a project takes 600 writes a minute, a secret two a second
+//
+// The tests of Google wait for what a lagging service does not show yet, up to five minutes, and send a throttled
+// request again until it is accepted. With the quotas they take about a quarter of an hour.
+//
+// What a run makes on a server has a random prefix, oauthstore-test-…, and is removed at the end, also of a run that
+// fails.
 //
 // The package is a module of its own, so that no server's dependencies get into a user's go.sum. It is built one
 // way only, without the race detector, because Vault takes minutes to compile.

@@ -122,6 +122,12 @@ func (c *googleClient) names(prefix string) (names []string) {
 	return names
 }
 
+func (c *googleClient) forget(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.made, name)
+}
+
 // newGoogleStore returns a store whose secrets are removed at the end of the test.
 func newGoogleStore(t *testing.T, client *googleClient, prefix string, opts ...gcpsm.Option) *gcpsm.Store {
 	t.Helper()
@@ -134,6 +140,7 @@ func newGoogleStore(t *testing.T, client *googleClient, prefix string, opts ...g
 			if err != nil && status.Code(err) != codes.NotFound {
 				t.Errorf("%s stays: %v", name, err)
 			}
+			client.forget(name)
 		}
 	})
 	return s
