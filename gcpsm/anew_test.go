@@ -62,6 +62,28 @@ func TestSecretDeletedByHand_isSavedAnewAtOnceWhereReadsLag(t *testing.T) {
 	}
 }
 
+// The version that latest shows may be a former secret's although the present one has a version with its number.
+func TestSecretDeletedByHand_isNotReadAgainWhereThePresentOneHasAsManyVersions(t *testing.T) {
+	b := newBackend(t, gcpsmtest.WithStaleness(time.Hour))
+	ctx := context.Background()
+	b.save(t, "a", "b", "c")
+	b.srv.Advance(2 * time.Hour)
+	d := b.Driver(t)
+	rec, base, err := d.Get(ctx, "token_x", engine.None)
+	require.NoError(t, err)
+	b.deleteSecret(t, "oauthstore__token_x")
+	b.srv.Advance(30 * time.Minute) // the index shows the token, and latest the former secret
+	b.save(t, "d")
+	_, err = d.Put(ctx, "token_x", base, successor(rec, base, "late"), engine.TidyAll)
+	require.ErrorIs(t, err, engine.ErrConflict) // it is version 2, made from version 3, and void
+	require.NoError(t, b.NewStore(t).SaveToken(ctx, &oauthstore.OAuthToken{ID: "x", AccessToken: "e"}))
+	for range 3 {
+		got, err := get(d.(*driver))
+		require.NoError(t, err)
+		require.Equal(t, "e", got)
+	}
+}
+
 // lister lists what another client sees.
 type lister struct {
 	Client
