@@ -54,6 +54,11 @@ type RepairReport struct {
 	// Pages are the secrets of the list that nothing leads to, or that are led to and missing.
 	Pages []string
 
+	// Expiring are the secrets of tokens and of the list that the service is going to delete by itself, as it was set
+	// to when they were written (Vault, delete_version_after). They are written again, which the service refuses as long
+	// as it is set so.
+	Expiring []string
+
 	// Conflicts are pairs of tokens with one user name and client id, which a repair cannot choose between.
 	Conflicts []RepairConflict
 
@@ -67,18 +72,18 @@ type RepairConflict struct{ ID, OtherID string }
 
 // Clean reports whether there was nothing to set right.
 func (r *RepairReport) Clean() bool {
-	return len(r.Unlisted)+len(r.Dead)+len(r.Unfinished)+len(r.Pages)+len(r.Conflicts)+len(r.Unreadable) == 0
+	return len(r.Unlisted)+len(r.Dead)+len(r.Unfinished)+len(r.Pages)+len(r.Expiring)+len(r.Conflicts)+len(r.Unreadable) == 0
 }
 
 // String is a summary in one line.
 func (r *RepairReport) String() string {
-	return fmt.Sprintf("%d tokens: %d were not listed, %d lines were dead, %d deletions unfinished, %d pages wrong; %d conflicts, %d unreadable",
-		r.Tokens, len(r.Unlisted), len(r.Dead), len(r.Unfinished), len(r.Pages), len(r.Conflicts), len(r.Unreadable))
+	return fmt.Sprintf("%d tokens: %d were not listed, %d lines were dead, %d deletions unfinished, %d pages wrong, %d secrets expiring; %d conflicts, %d unreadable",
+		r.Tokens, len(r.Unlisted), len(r.Dead), len(r.Unfinished), len(r.Pages), len(r.Expiring), len(r.Conflicts), len(r.Unreadable))
 }
 
 // Sort puts what the report lists in order. It is for those who implement [Repairer].
 func (r *RepairReport) Sort() {
-	for _, ids := range []*[]string{&r.Unlisted, &r.Dead, &r.Unfinished, &r.Pages} {
+	for _, ids := range []*[]string{&r.Unlisted, &r.Dead, &r.Unfinished, &r.Pages, &r.Expiring} {
 		slices.Sort(*ids)
 		*ids = slices.Compact(*ids)
 	}

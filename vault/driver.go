@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -26,8 +25,8 @@ type driver struct {
 	prefix string // the full one, with its slash
 
 	isV2    atomic.Bool // the mount was seen to be KV version 2
+	keeping keeping
 	seen    engine.Sightings[sighting]
-	expires atomic.Bool // the index, as last written, is going to be deleted, by delete_version_after
 }
 
 var (
@@ -75,11 +74,13 @@ func (d *driver) Get(ctx context.Context, name string, _ engine.Rev) (engine.Rec
 		return engine.Record{}, engine.None, d.lags(name)
 	}
 	rev := version(n)
+	deletion, byTime := deletionIn(metadata)
 	if !ok {
 		destroyed, _ := metadata["destroyed"].(bool) // as Delete leaves it
-		return engine.Record{SoftDeleted: !destroyed}, rev, nil
+		return engine.Record{SoftDeleted: !destroyed, Expired: !destroyed && byTime}, rev, nil
 	}
 	rec, err := d.record(name, data)
+	rec.Expires = deletion
 	return rec, rev, err
 }
 
@@ -124,19 +125,27 @@ func (d *driver) record(name string, data map[string]any) (engine.Record, error)
 // Put implements engine.Driver. Vault itself removes versions beyond the number that it is to keep.
 func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engine.Record, _ int) (engine.Rev, error) {
 	cas := number(json.Number(base))
-	if err := d.checkMount(ctx); err != nil {
-		return engine.None, unwritten(err)
+	if err := d.checkWritable(ctx); err != nil {
+		return engine.None, err
 	}
 	if cas == 0 {
-		if d.expires.Load() { // the index was written just before
-			return engine.None, fmt.Errorf("vault: the mount %q deletes every version after a time, which would lose tokens: set its "+
-				"delete_version_after to 0: %w", d.mount, engine.ErrNotWritten)
-		}
 		if err := d.describe(ctx, name); err != nil {
 			return engine.None, unwritten(err)
 		}
 	}
 	return d.write(ctx, name, cas, rec)
+}
+
+// checkWritable makes sure that the mount is one that a store can write to.
+func (d *driver) checkWritable(ctx context.Context) error {
+	err := d.checkMount(ctx)
+	if err == nil {
+		err = d.checkKeeping(ctx)
+	}
+	if err != nil {
+		return unwritten(err)
+	}
+	return nil
 }
 
 // send sends a write to an API path.
@@ -159,13 +168,12 @@ func (d *driver) write(ctx context.Context, name string, cas int, rec engine.Rec
 	if secret == nil {
 		return engine.None, d.fail("write", name, true, errors.New("an answer without content"))
 	}
-	if engine.IsNode(name) {
-		deletion, _ := secret.Data["deletion_time"].(string)
-		d.expires.Store(deletion != "")
-	}
 	n := number(secret.Data["version"])
 	d.seen.Update(name, func(known sighting) sighting { return known.newer(sighting{number: n}) })
-	return version(n), nil
+	if rec.Deleted { // which is destroyed next
+		return version(n), nil
+	}
+	return version(n), d.checkWritten(ctx, name, secret)
 }
 
 // describe sets what belongs to the secret as a whole, before its first version.
@@ -204,6 +212,9 @@ const maxDestroy = 9999
 // it. So a tombstone takes version 6 first; then all versions are destroyed, the tombstone among them.
 // The numbers go on from there when the token is saved again.
 func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombstone engine.Record) error {
+	if err := d.checkWritable(ctx); err != nil {
+		return err
+	}
 	top := number(json.Number(base))
 	if tombstone.Base == base {
 		rev, err := d.write(ctx, name, top, tombstone)

@@ -5,10 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
+	"github.com/oauthstore/oauthstore/testserver"
 )
 
 // deleteAfter sets the mount's delete_version_after.
@@ -18,29 +21,158 @@ func deleteAfter(t *testing.T, b backend, period string) {
 	require.NoError(t, err)
 }
 
-func TestDeleteVersionAfter_isRefusedBeforeATokenIsStored(t *testing.T) {
+func TestDeleteVersionAfter_isRefusedBeforeAnythingIsStored(t *testing.T) {
 	b := newBackend(t)
 	deleteAfter(t, b, "720h")
 	ctx := context.Background()
 	s := b.NewStore(t)
 	alice := &oauthstore.OAuthToken{ID: "alice", UserName: "alice", AccessToken: "a"}
 	for range 2 {
-		require.ErrorContains(t, s.SaveToken(ctx, alice), "delete_version_after")
+		require.ErrorContains(t, s.SaveToken(ctx, alice), "delete_version_after, which is 720h0m0s")
 	}
-	list, err := b.client().Logical().List("secret/metadata/oauthstore")
-	require.NoError(t, err)
-	require.Equal(t, []any{"index"}, list.Data["keys"])
+	require.Empty(t, b.Names())
 
 	deleteAfter(t, b, "0")
 	require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "other", UserName: "alice", AccessToken: "a"}),
 		"nothing keeps the user's name, and the store sees that the mount is right now")
 }
 
-func TestDeleteVersionAfter_doesNotKeepTokensFromBeingRefreshed(t *testing.T) {
+// The setting comes when a token is stored already: no process that begins after that writes anything.
+func TestDeleteVersionAfter_isRefusedBeforeATokenIsChanged(t *testing.T) {
+	ctx := context.Background()
 	b := newBackend(t)
 	save(t, b.NewStore(t), "alice", 1)
-	deleteAfter(t, b, "720h")
+	before := b.Payloads()
+	deleteAfter(t, b, "5s")
+	for name, write := range map[string]func(s enginetest.Store) error{
+		"SaveToken": func(s enginetest.Store) error {
+			return s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", AccessToken: "new"})
+		},
+		"SaveToken of another": func(s enginetest.Store) error {
+			return s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "bob", AccessToken: "b"})
+		},
+		"UpdateToken": func(s enginetest.Store) error {
+			return s.UpdateToken(ctx, &oauthstore.OAuthToken{ID: "alice", AccessToken: "new"})
+		},
+		"LeaseToken": func(s enginetest.Store) error {
+			_, err := s.LeaseToken(ctx, oauthstore.LeaseRequest{ID: "alice", For: time.Minute})
+			return err
+		},
+		"DeleteToken":  func(s enginetest.Store) error { return s.DeleteToken(ctx, "alice") },
+		"DeleteTokens": func(s enginetest.Store) error { return s.DeleteTokens(ctx) },
+	} {
+		require.ErrorContains(t, write(b.NewStore(t)), "delete_version_after", name)
+		require.Equal(t, before, b.Payloads(), name)
+	}
+	b.srv.Advance(time.Hour)
+	tokens, err := b.NewStore(t).GetTokens(ctx)
+	require.NoError(t, err)
+	require.Len(t, tokens, 1)
+}
+
+// A process that has just written does not ask again. Its next write says what is going to happen, and is the last.
+func TestDeleteVersionAfter_setWhileAProcessWritesIsMetByOneWrite(t *testing.T) {
+	for name, client := range map[string]func(b backend) *api.Client{
+		"the config may be read": backend.client,
+		"the config may not be read": func(b backend) *api.Client {
+			b.srv.Inject(testserver.Fault{Op: "GET config", Kind: testserver.Deny})
+			return b.client()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := context.Background()
+			b := newBackend(t)
+			s, err := New(client(b))
+			require.NoError(t, err)
+			save(t, s, "alice", 1)
+			deleteAfter(t, b, "5s")
+			require.ErrorContains(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", RefreshToken: "new"}), "delete_version_after")
+			found, err := s.FindTokenByID(ctx, "alice")
+			require.NoError(t, err)
+			require.Equal(t, "new", found.RefreshToken, "it is still there")
+			b.srv.ResetRequests()
+			require.ErrorContains(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", RefreshToken: "newer"}), "delete_version_after")
+			require.Zero(t, b.srv.Count("PUT data"))
+		})
+	}
+}
+
+// What was written while the setting was there is named, before it is deleted and after that.
+func TestDeleteVersionAfter_repairNamesWhatIsGoingToBeDeleted(t *testing.T) {
+	ctx := context.Background()
+	b := newBackend(t)
+	save(t, b.NewStore(t), "bob", 1)
+	s := b.NewStore(t)
+	save(t, s, "alice", 1)
+	deleteAfter(t, b, "1h")
+	require.Error(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", RefreshToken: "new"}))
+
+	report, err := b.NewStore(t).Repair(ctx, oauthstore.RepairOptions{DryRun: true})
+	require.NoError(t, err)
+	require.Equal(t, []string{"secret/oauthstore/token_alice"}, report.Expiring)
+	require.False(t, report.Clean())
+	report, err = b.NewStore(t).Repair(ctx, oauthstore.RepairOptions{})
+	require.ErrorContains(t, err, "delete_version_after", "as long as it is there")
+	require.Equal(t, []string{"secret/oauthstore/token_alice"}, report.Expiring)
+
+	deleteAfter(t, b, "0")
+	report, err = b.NewStore(t).Repair(ctx, oauthstore.RepairOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"secret/oauthstore/token_alice"}, report.Expiring)
+	report, err = b.NewStore(t).Repair(ctx, oauthstore.RepairOptions{})
+	require.NoError(t, err)
+	require.True(t, report.Clean(), report)
+	b.srv.Advance(2 * time.Hour)
+	require.Len(t, b.tokens(t), 2)
+}
+
+func (b backend) tokens(t *testing.T) []*oauthstore.OAuthToken {
+	t.Helper()
+	tokens, err := b.NewStore(t).GetTokens(context.Background())
+	require.NoError(t, err)
+	return tokens
+}
+
+func TestDeleteVersionAfter_aTokenThatWasDeletedSoIsAnError(t *testing.T) {
+	ctx := context.Background()
+	b := newBackend(t)
+	s := b.NewStore(t)
+	save(t, s, "alice", 1)
+	save(t, s, "bob", 1)
+	deleteAfter(t, b, "1h")
+	require.Error(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", RefreshToken: "new"}))
+	b.srv.Advance(2 * time.Hour)
+	s = b.NewStore(t)
+	_, err := s.FindTokenByID(ctx, "alice")
+	requireCorrupt(t, err, "secret/oauthstore/token_alice")
+	_, err = s.GetTokens(ctx)
+	requireCorrupt(t, err, "secret/oauthstore/token_alice")
+
+	deleteAfter(t, b, "0")
+	report, err := s.Repair(ctx, oauthstore.RepairOptions{})
+	require.NoError(t, err)
+	require.Len(t, report.Unreadable, 1)
+	requireCorrupt(t, report.Unreadable[0], "secret/oauthstore/token_alice")
+	require.Empty(t, report.Dead)
+	require.NoError(t, s.DeleteToken(ctx, "alice"))
+	require.Len(t, b.tokens(t), 1)
+	save(t, s, "alice", 1)
+	require.Len(t, b.tokens(t), 2)
+}
+
+// Deleted by hand is deleted.
+func TestATokenThatWasDeletedByHandIsNotThere(t *testing.T) {
+	b := newBackend(t)
 	save(t, b.NewStore(t), "alice", 1)
+	require.NoError(t, b.client().KVv2("secret").Delete(context.Background(), "oauthstore/token_alice"))
+	require.Empty(t, b.tokens(t))
+}
+
+func requireCorrupt(t *testing.T, err error, secret string) {
+	t.Helper()
+	var c *oauthstore.CorruptRecordError
+	require.ErrorAs(t, err, &c)
+	require.Equal(t, secret, c.Secret)
 }
 
 // One token's own delete_version_after is its owner's wish, and no reason to refuse others.
@@ -70,14 +202,13 @@ func TestIndexThatIsDeletedByOtherMeans(t *testing.T) {
 			require.NoError(t, b.client().KVv2("secret").Delete(context.Background(), "oauthstore/index"))
 		},
 		"by delete_version_after, which was set after the tokens were there": func(t *testing.T, b backend) {
+			s := b.NewStore(t)
+			save(t, s, "alice", 1)
 			deleteAfter(t, b, "720h")
-			err := b.NewStore(t).SaveToken(context.Background(), &oauthstore.OAuthToken{ID: "carol", AccessToken: "c"})
+			err := s.SaveToken(context.Background(), &oauthstore.OAuthToken{ID: "carol", AccessToken: "c"})
 			require.ErrorContains(t, err, "delete_version_after", "though it has written the index")
-			for range 31 {
-				b.srv.Advance(24 * time.Hour)
-				save(t, b.NewStore(t), "alice", 1)
-				save(t, b.NewStore(t), "bob", 1)
-			}
+			deleteAfter(t, b, "0")
+			b.srv.Advance(31 * 24 * time.Hour)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,9 +222,7 @@ func TestIndexThatIsDeletedByOtherMeans(t *testing.T) {
 			save(t, s, "alice", 1) // which needs no index
 			corrupt := func(err error) {
 				t.Helper()
-				var c *oauthstore.CorruptRecordError
-				require.ErrorAs(t, err, &c)
-				require.Equal(t, "secret/oauthstore/index", c.Secret)
+				requireCorrupt(t, err, "secret/oauthstore/index")
 			}
 			_, err := s.GetTokens(ctx)
 			corrupt(err)

@@ -13,6 +13,7 @@ const (
 	putMetadata  = "PUT metadata"
 	listMetadata = "LIST metadata"
 	putDestroy   = "PUT destroy"
+	getConfig    = "GET config"
 	getMount     = "GET sys/internal/ui/mounts"
 )
 

@@ -33,16 +33,20 @@
 // each part of an encrypted path. Ids that are derived from user names fit.
 //
 // A mount that deletes versions by time (delete_version_after) would lose tokens that are not saved for that long, and
-// the index, which is written only when tokens come and go. New tokens are refused there, before they are stored. An
-// index that was deleted so, or by hand, is a [oauthstore.CorruptRecordError], not an empty store: "vault kv undelete"
-// brings it back, and so does Repair.
+// the index, which is written only when tokens come and go. Nothing is written there: saves, leases and deletes fail. A
+// store reads the mount's configuration before its first write, and again after an hour without a write. If it may not,
+// or if the setting comes while it writes, the answer to one write tells: that write fails, though it was made. Repair
+// names what is going to be deleted, and writes it again once the setting is 0. A token that was deleted so is a
+// [oauthstore.CorruptRecordError] until "vault kv undelete" brings it back or DeleteToken removes it. An index that was
+// deleted so, or by hand, is one too, not an empty store: undelete brings it back, and so does Repair.
 //
 // # Permissions
 //
 // On MOUNT/data/PREFIX/*: read to find, and update to save. On MOUNT/metadata/PREFIX/*: create and update to
 // make new secrets, so that superseded credentials do not stay in older versions, and for custom metadata; see
 // [WithMaxVersions]. On MOUNT/destroy/PREFIX/*: update to delete, for which update on data is needed too. A
-// delete that is denied leaves the token as it was. On MOUNT/metadata/PREFIX: list for Repair.
+// delete that is denied leaves the token as it was. On MOUNT/metadata/PREFIX: list for Repair. On
+// MOUNT/config: read, optional, to refuse a mount with delete_version_after before anything is written.
 //
 // # Operation
 //

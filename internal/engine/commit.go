@@ -124,7 +124,7 @@ func over(failure error) bool {
 func stamp(next *Record, cur state, q quota) {
 	next.WriteID = newNonce()
 	next.Base = cur.rev
-	next.Earlier = nil
+	next.Earlier, next.Expires = nil, time.Time{}
 	if cur.rec.WriteID != "" {
 		earlier := append([]string{cur.rec.WriteID}, cur.rec.Earlier...)
 		next.Earlier = earlier[:min(len(earlier), maxEarlier)]

@@ -19,7 +19,8 @@ type Driver interface {
 	// Get returns the newest record of name and its revision, both from one read. A secret that is
 	// not there, has no version or waits for deletion is a Record without document; its revision is
 	// good for Put all the same. Where the driver can tell that neither it nor another store has deleted it, and that
-	// this can be undone, the Record is marked SoftDeleted.
+	// this can be undone, the Record is marked SoftDeleted; and Expired if the service has done so by itself, after a
+	// time.
 	//
 	// after, unless it is None, is a revision on which a Put met ErrConflict. Get then returns what
 	// followed it, even where the service's plain read still shows the old state; or, if the service

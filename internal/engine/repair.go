@@ -22,7 +22,7 @@ func (s *Store) Repair(ctx context.Context, opts oauthstore.RepairOptions) (*oau
 	r := &repair{store: s.inBulk(), opts: opts, report: new(oauthstore.RepairReport)}
 	r.store.index = new(tree) // what is remembered of the index may be what somebody has undone
 	err := ctx.Err()
-	for _, step := range []func(context.Context) error{r.list, r.readIndex, r.readOrphans, r.readTokens, r.write, r.removePages} {
+	for _, step := range []func(context.Context) error{r.list, r.readIndex, r.readOrphans, r.readTokens, r.renew, r.write, r.removePages} {
 		if err == nil {
 			err = step(ctx)
 		}
@@ -41,6 +41,8 @@ type repair struct {
 	entries map[string][]entry // by id
 	linked  map[string]bool    // the pages that something leads to
 	orphans []orphan           // the others
+
+	expiring map[string]state // secrets that the service is going to delete by itself
 
 	missing []entry       // to be added
 	dead    map[line]bool // the entries to be removed
@@ -86,8 +88,12 @@ func (r *repair) readIndex(ctx context.Context) error {
 	for k := key(""); ; {
 		err := s.scanFrom(ctx, k, newest, func(l *leaf) error {
 			r.linked[l.name] = true
+			r.note(l.name, l.state)
 			for _, at := range l.above {
 				r.linked[at.name] = true
+				if above, ok := s.index.recall(at.name); ok {
+					r.note(at.name, above.state)
+				}
 			}
 			for _, e := range l.node.entries {
 				r.entries[e.ID] = append(r.entries[e.ID], e)
@@ -218,6 +224,7 @@ func (r *repair) add(e entry) {
 // present is a token.
 func (r *repair) present(f *found, users map[oauthstore.OAuthToken]string) {
 	r.report.Tokens++
+	r.note(f.name, f.state)
 	t := &f.record.Token
 	user := oauthstore.OAuthToken{UserName: t.UserName, ClientID: t.ClientID}
 	if other, ok := users[user]; ok && t.UserName != "" {
@@ -282,6 +289,38 @@ func (r *repair) remove(ctx context.Context, f *found) error {
 		err = r.store.remove(ctx, f.name, f.state.rev, f.state.rec)
 	}
 	return err
+}
+
+// note takes note of a secret that the service is going to delete by itself.
+func (r *repair) note(name string, st state) {
+	if st.rec.Expires.IsZero() {
+		return
+	}
+	if r.expiring == nil {
+		r.expiring = make(map[string]state)
+	}
+	r.expiring[name] = st
+	r.report.Expiring = append(r.report.Expiring, r.store.driver.FullName(name))
+}
+
+// renew writes again, as they are, the secrets that the service is going to delete by itself.
+func (r *repair) renew(ctx context.Context) error {
+	if r.opts.DryRun {
+		return nil
+	}
+	for name, st := range r.expiring {
+		_, _, err := r.store.commit(ctx, name, st, TidyAll, func(cur state, _ error) (*Record, error) {
+			if cur.rec.Expires.IsZero() || !cur.rec.Live() {
+				return nil, nil
+			}
+			next := cur.rec
+			return &next, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write adds the entries that are missing and removes those that are dead, a leaf at a time.

@@ -29,6 +29,7 @@ type Growth struct {
 	Insert  int // mostly, where the page of the index was seen lately
 	Delete  int // likewise
 	First   int // what an insert costs more that is the first call of a store
+	Write   int // what the first write of a store costs more
 	Page    int // reading a page of the index, at most: more than 1 where others have lost a race for it
 	Batch   int // tokens that GetTokens reads in one request
 }
@@ -264,19 +265,22 @@ func find(s Store, user, client string) error {
 
 func (g *growing) measureRefreshes() {
 	g.t.Helper()
-	refresh := func(s Store, i int) int {
-		g.users++
-		token := &oauthstore.OAuthToken{UserName: g.some(i).UserName, ClientID: "app", AccessToken: fmt.Sprint("access", g.users)}
-		return g.cost(func() error { return s.SaveToken(context.Background(), token) })
-	}
 	s := g.b.NewStore(g.t)
+	g.refresh(s, 0)
 	g.always("SaveToken, refresh", g.want.Refresh, func(i int) int {
 		if err := find(s, g.some(i).UserName, ""); err != nil {
 			g.t.Fatal(err)
 		}
-		return refresh(s, i)
+		return g.refresh(s, i)
 	})
-	g.always("SaveToken, refresh, cold", g.want.Refresh, func(i int) int { return refresh(g.b.NewStore(g.t), i) })
+	g.always("SaveToken, refresh, cold", g.want.Refresh+g.want.Write, func(i int) int { return g.refresh(g.b.NewStore(g.t), i) })
+}
+
+// refresh saves a new access token of a user, and returns what that costs.
+func (g *growing) refresh(s Store, i int) int {
+	g.users++
+	token := &oauthstore.OAuthToken{UserName: g.some(i).UserName, ClientID: "app", AccessToken: fmt.Sprint("access", g.users)}
+	return g.cost(func() error { return s.SaveToken(context.Background(), token) })
 }
 
 // measureChanges inserts and deletes: where the store has seen the user's page of the index in the last minute,
@@ -303,7 +307,9 @@ func (g *growing) measureChanges() {
 		}
 	}
 	least, page := g.want.Insert, g.want.Page
+	g.refresh(s, 0)
 	g.mostly("SaveToken, new user, page seen", least, least, insert(func(user string) Store { return see(s, user, "app") }))
+	least += g.want.Write
 	g.mostly("SaveToken, new user, root seen", least, least+below*page, insert(func(string) Store { return see(g.b.NewStore(g.t), nobody, "") }))
 	least += g.want.First
 	g.mostly("SaveToken, new user, cold", least+1+below, least+(1+below)*page, insert(func(string) Store { return g.b.NewStore(g.t) }))
@@ -318,6 +324,7 @@ func (g *growing) measureChanges() {
 	}
 	least = g.want.Delete
 	g.mostly("DeleteToken, page seen", least, least, remove(func(user string) Store { return see(s, user, "another app") }))
+	least += g.want.Write
 	g.mostly("DeleteToken, root seen", least, least+below*page, remove(func(string) Store { return see(g.b.NewStore(g.t), nobody, "") }))
 	g.mostly("DeleteToken, cold", least+1+below, least+(1+below)*page, remove(func(string) Store { return g.b.NewStore(g.t) }))
 }

@@ -14,3 +14,8 @@ path "secret/metadata/oauthstore/*" {
 path "secret/destroy/oauthstore/*" {
   capabilities = ["update"]
 }
+
+# Tells of delete_version_after before a token is lost to it. Without this the answer to the first write tells.
+path "secret/config" {
+  capabilities = ["read"]
+}

@@ -10,3 +10,8 @@ path "secret/data/oauthstore/*" {
 path "secret/metadata/oauthstore/*" {
   capabilities = ["create", "update"]
 }
+
+# Tells of delete_version_after before a token is lost to it. Without this the answer to the first write tells.
+path "secret/config" {
+  capabilities = ["read"]
+}
