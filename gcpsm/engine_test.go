@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 
@@ -98,6 +99,16 @@ func TestRefusals(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	enginetest.RunFaults(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
+}
+
+func TestSlowService(t *testing.T) {
+	enginetest.RunSlow(t, func(t *testing.T) enginetest.Backend { return newBackend(t) }, func(t *testing.T, b enginetest.Backend) enginetest.Store {
+		s, err := New(b.(backend).client(t), "my-project", WithTimeout(20*time.Millisecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
 }
 
 func TestHangingService(t *testing.T) {

@@ -124,6 +124,29 @@ func TestFaults(t *testing.T) {
 	enginetest.RunFaults(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
 }
 
+func TestSlowService(t *testing.T) {
+	enginetest.RunSlow(t, func(t *testing.T) enginetest.Backend { return newBackend(t) }, func(t *testing.T, b enginetest.Backend) enginetest.Store {
+		s, err := New(b.(backend).client(), WithTimeout(20*time.Millisecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
+
+// The client's own timeout is shorter than the store's.
+func TestSlowService_byTheClientsTimeout(t *testing.T) {
+	enginetest.RunSlow(t, func(t *testing.T) enginetest.Backend { return newBackend(t) }, func(t *testing.T, b enginetest.Backend) enginetest.Store {
+		client := b.(backend).client()
+		client.SetClientTimeout(20 * time.Millisecond)
+		s, err := New(client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
+
 func TestHangingService(t *testing.T) {
 	enginetest.RunHang(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
 }

@@ -228,6 +228,29 @@ func runHang(t *testing.T, b Backend, m method, f testserver.Fault) {
 	checkListed(t, b)
 }
 
+// RunSlow makes every call to the service hang, and checks that the error is that of a service that is too slow, and
+// not that of a context, since the caller's does not end. newStore returns a store that does not wait for long.
+func RunSlow(t *testing.T, newBackend func(t *testing.T) Backend, newStore func(t *testing.T, b Backend) Store) {
+	for _, m := range methods() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBackend(t)
+			prepare(t, b)
+			s := newStore(t, b)
+			b.Control().Inject(testserver.Fault{Kind: testserver.Hang, Times: -1})
+			err := m.do(context.Background(), s)
+			if !errors.Is(err, oauthstore.ErrUnavailable) {
+				t.Errorf("got error %v, want ErrUnavailable", err)
+			}
+			for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
+				if errors.Is(err, ended) {
+					t.Errorf("the error is %q, which is the caller's to bring about: %v", ended, err)
+				}
+			}
+		})
+	}
+}
+
 // RunDeniedDelete denies op, the call that destroys a secret's content, to a store that may do all else: the
 // token must still be there. newStore makes the store.
 func RunDeniedDelete(t *testing.T, b Backend, op string, newStore func(t *testing.T) oauthstore.TokenStore) {
