@@ -2,8 +2,10 @@ package oauthstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"strings"
 )
 
 // A TokenRanger is a [TokenStore] that can hand out its tokens one after another, so that they need not be in
@@ -19,7 +21,7 @@ type TokenRanger interface {
 }
 
 // AllTokens returns an iterator over all tokens of the store, with the store's own [TokenRanger], or else with
-// GetTokens, which has them all in memory and fails where one cannot be read.
+// GetTokens, which has them all in memory. Then the tokens that cannot be read come last.
 //
 //	for token, err := range oauthstore.AllTokens(ctx, store) {
 //		var one *oauthstore.TokenError
@@ -38,12 +40,21 @@ func AllTokens(ctx context.Context, store TokenStore) iter.Seq2[*OAuthToken, err
 	}
 	return func(yield func(*OAuthToken, error) bool) {
 		tokens, err := store.GetTokens(ctx)
-		if err != nil {
+		var some *UnreadableTokensError
+		if err != nil && !errors.As(err, &some) {
 			yield(nil, err)
 			return
 		}
 		for _, t := range tokens {
 			if !yield(t, nil) {
+				return
+			}
+		}
+		if some == nil {
+			return
+		}
+		for _, e := range some.Tokens {
+			if !yield(nil, e) {
 				return
 			}
 		}
@@ -61,3 +72,34 @@ func (e *TokenError) Error() string { return fmt.Sprintf("oauthstore: token %q: 
 
 // Unwrap returns e.Err.
 func (e *TokenError) Unwrap() error { return e.Err }
+
+// An UnreadableTokensError lists the tokens that GetTokens could not read because their records are corrupt, beside the
+// tokens that it returns. errors.As finds each [*CorruptRecordError], and the first [*TokenError], in it.
+type UnreadableTokensError struct {
+	Tokens []*TokenError // ordered by id
+}
+
+// shownErrors is how many tokens the text of an UnreadableTokensError names.
+const shownErrors = 3
+
+// Error implements error. It names the first three tokens and says how many there are.
+func (e *UnreadableTokensError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "oauthstore: %d of the tokens cannot be read", len(e.Tokens))
+	for i, t := range e.Tokens[:min(len(e.Tokens), shownErrors)] {
+		fmt.Fprintf(&b, "%s %q: %v", [...]string{":", ";"}[min(i, 1)], t.ID, t.Err)
+	}
+	if more := len(e.Tokens) - shownErrors; more > 0 {
+		fmt.Fprintf(&b, "; and %d more", more)
+	}
+	return b.String()
+}
+
+// Unwrap returns e.Tokens.
+func (e *UnreadableTokensError) Unwrap() []error {
+	errs := make([]error, len(e.Tokens))
+	for i, t := range e.Tokens {
+		errs[i] = t
+	}
+	return errs
+}

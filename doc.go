@@ -22,7 +22,8 @@
 // Branch with errors.Is on [ErrTokenNotFound], [ErrInvalidToken], [ErrRecordTooLarge], [ErrMisconfigured],
 // [ErrNoCompareAndSet], [ErrAccessDenied], [ErrThrottled] and [ErrUnavailable], with leases on [ErrLeaseLost], and on [errors.ErrUnsupported]
 // where a store that wraps another one has a method that the other lacks; and with errors.As on [*ConflictError],
-// [*InvalidTokenError], [*WriteQuotaError] and [*CorruptRecordError], and in a loop over [AllTokens] on [*TokenError].
+// [*InvalidTokenError], [*WriteQuotaError] and [*CorruptRecordError], in a loop over [AllTokens] on [*TokenError], and after
+// GetTokens on [*UnreadableTokensError].
 // errors.As also finds the service's own error. No error text holds a secret; a service's own error, once taken out by
 // errors.As, is as the service made it.
 //

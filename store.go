@@ -62,7 +62,9 @@ type TokenStore interface {
 	// DeleteToken removes the record with this id, its older versions too.
 	DeleteToken(ctx context.Context, id string) error
 
-	// GetTokens returns every stored token, ordered by id; an empty slice where there is none.
+	// GetTokens returns every stored token, ordered by id; an empty slice where there is none. If the records of some
+	// tokens are corrupt it returns the others, and an [*UnreadableTokensError] that lists the corrupt ones. With any
+	// other error it returns no tokens: what it has read may be a part.
 	GetTokens(ctx context.Context) ([]*OAuthToken, error)
 
 	// DeleteTokens removes every token that was stored when the call began.

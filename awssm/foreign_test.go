@@ -47,7 +47,13 @@ func TestForeignEdit_thatIsNoTokenIsACorruptRecordWhoseErrorNamesTheSecretAndNot
 			f.edit(secretA, value)
 			edited, _ := f.current(secretA)
 			_, find := s.FindTokenByID(f.ctx, "a")
-			_, list := s.GetTokens(f.ctx)
+			tokens, list := s.GetTokens(f.ctx)
+			require.Len(t, tokens, 1, "what can be read is there")
+			require.Equal(t, "fine", tokens[0].ID)
+			var some *oauthstore.UnreadableTokensError
+			require.ErrorAs(t, list, &some)
+			require.Len(t, some.Tokens, 1)
+			require.Equal(t, "a", some.Tokens[0].ID)
 			for _, err := range []error{find, list, s.SaveToken(f.ctx, &oauthstore.OAuthToken{ID: "a", AccessToken: "two"})} {
 				requireCorrupt(t, err)
 			}

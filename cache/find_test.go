@@ -397,6 +397,31 @@ func TestObserver_mayUseTheCache(t *testing.T) {
 	require.EqualValues(t, 1, seen)
 }
 
+// corrupt is a store of which one token cannot be read.
+type corrupt struct{ oauthstore.TokenStore }
+
+func (c corrupt) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error) {
+	tokens, err := c.TokenStore.GetTokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return tokens, &oauthstore.UnreadableTokensError{Tokens: []*oauthstore.TokenError{{ID: "corrupt", Err: &oauthstore.CorruptRecordError{}}}}
+}
+
+func TestGetTokens_hasTheTokensBesideTheErrorOfTheCorruptOnes(t *testing.T) {
+	b := newBackend()
+	b.put(t, token("1", "alice", "", "access"))
+	s := newCache(t, corrupt{b})
+	tokens, err := s.GetTokens(t.Context())
+	require.ErrorAs(t, err, new(*oauthstore.UnreadableTokensError))
+	require.Len(t, tokens, 1)
+	yielded := 0
+	for range s.Tokens(t.Context()) {
+		yielded++
+	}
+	require.Equal(t, 2, yielded)
+}
+
 // checking is a store that refuses every token.
 type checking struct{ oauthstore.TokenStore }
 

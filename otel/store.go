@@ -114,6 +114,10 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 	tokens, err := s.store.GetTokens(ctx)
 	if op.recorded() {
 		op.set(tokensKey.Int(len(tokens)))
+		var some *oauthstore.UnreadableTokensError
+		if errors.As(err, &some) {
+			op.set(unreadableKey.Int(len(some.Tokens)))
+		}
 	}
 	return tokens, op.done(err)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -191,6 +192,31 @@ func TestStore_aLeaseSaysWhatTheProviderHasRefusedWith(t *testing.T) {
 		for _, name := range []string{"LeaseToken", "ReleaseLease"} {
 			wantAttribute(t, name+" "+refused, r.span("oauthstore."+name).Attributes, "oauthstore.provider.error_code", want)
 			r.wantCount(1, "oauthstore.operations", attributesOf("ok", false, str("oauthstore.operation.name", name))...)
+		}
+	}
+}
+
+// corrupt is a store of which two tokens cannot be read.
+type corrupt struct{ oauthstore.TokenStore }
+
+func (corrupt) GetTokens(context.Context) ([]*oauthstore.OAuthToken, error) {
+	one := func(id string) *oauthstore.TokenError {
+		return &oauthstore.TokenError{ID: id, Err: &oauthstore.CorruptRecordError{Secret: id}}
+	}
+	return []*oauthstore.OAuthToken{secretToken()}, &oauthstore.UnreadableTokensError{Tokens: []*oauthstore.TokenError{one("a"), one("b")}}
+}
+
+func TestStore_hasTheTokensBesideTheErrorOfTheCorruptOnes(t *testing.T) {
+	r := record(t)
+	s := oauthotel.Wrap(corrupt{memory.New()}, r.options()...)
+	tokens, err := s.GetTokens(t.Context())
+	if len(tokens) != 1 || !errors.As(err, new(*oauthstore.UnreadableTokensError)) {
+		t.Errorf("GetTokens: got %d tokens and error %v, want one beside the error", len(tokens), err)
+	}
+	attributes := r.span("oauthstore.GetTokens").Attributes
+	for key, want := range map[string]int64{"oauthstore.tokens": 1, "oauthstore.unreadable_tokens": 2} {
+		if !slices.Contains(attributes, attribute.Int64(key, want)) {
+			t.Errorf("GetTokens: got attributes %v, want %s %d", attributes, key, want)
 		}
 	}
 }

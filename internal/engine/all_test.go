@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -87,9 +88,22 @@ func TestTokens_goesOnAfterATokenThatCannotBeRead(t *testing.T) {
 				}
 			}
 		}
-		// GetTokens has all or nothing.
-		if tokens, err := s.GetTokens(t.Context()); err == nil {
-			t.Errorf("GetTokens: got %d tokens and no error", len(tokens))
+		// So does GetTokens, but only if the token's record is corrupt.
+		var corrupt *oauthstore.UnreadableTokensError
+		tokens, err := s.GetTokens(t.Context())
+		if !errors.As(err, &corrupt) || len(corrupt.Tokens) != 1 || corrupt.Tokens[0].ID != ids[90] || !isCorrupt(corrupt.Tokens[0]) {
+			t.Errorf("GetTokens: got error %v, want an *UnreadableTokensError of %q", err, ids[90])
+		}
+		if len(tokens) != 99 || !slices.IsSortedFunc(tokens, func(a, b *oauthstore.OAuthToken) int { return cmp.Compare(a.ID, b.ID) }) {
+			t.Errorf("GetTokens: got %d tokens, want 99 in order", len(tokens))
+		}
+		for _, failure := range []error{oauthstore.ErrAccessDenied, oauthstore.ErrUnavailable} {
+			m.on(get, tokenPrefix+ids[70], fails(failure))
+			tokens, err := s.GetTokens(t.Context())
+			wantIs(t, err, failure)
+			if tokens != nil || isCorrupt(err) {
+				t.Errorf("GetTokens: got %d tokens and error %v, want none and that a read has failed", len(tokens), err)
+			}
 		}
 		m.mu.Lock()
 		delete(m.secrets, tokenPrefix+ids[90]) // for what is looked at in the end

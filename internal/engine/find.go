@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -85,7 +86,9 @@ func (l *lookup) loadAll(ctx context.Context, ids []string) error {
 		_, err := l.load(ctx, ids[0])
 		return err
 	}
-	return l.store.loadAll(ctx, ids, func(f *found) { l.loaded[f.id] = f })
+	var corrupt error
+	err := l.store.loadAll(ctx, ids, func(f *found) { l.loaded[f.id] = f }, func(_ string, err error) { corrupt = cmp.Or(corrupt, err) })
+	return cmp.Or(err, corrupt)
 }
 
 // match returns the record that the token points at among those read so far.

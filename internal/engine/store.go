@@ -211,20 +211,21 @@ func (s *Store) decode(ctx context.Context, id, name string, st state) (*found, 
 	return f, nil
 }
 
-// loadAll reads the records under the ids, many at a time, and calls yield for each that can be read, never
-// twice at a time. Where a document is corrupt it goes on; it returns the error of one that could not be read.
-func (s *Store) loadAll(ctx context.Context, ids []string, yield func(*found)) error {
+// loadAll reads the records under the ids, many at a time, and calls yield for each that can be read and corrupt for
+// each whose document is corrupt, never twice at a time. Any other error ends it.
+func (s *Store) loadAll(ctx context.Context, ids []string, yield func(*found), corrupt func(id string, err error)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var failed error
-	err := s.loadEach(ctx, ids, func(_ string, f *found, err error) {
-		if err == nil {
+	err := s.loadEach(ctx, ids, func(id string, f *found, err error) {
+		switch {
+		case err == nil:
 			yield(f)
-			return
-		}
-		// One error stands for all: a thousand secrets that are denied are one fact.
-		failed = cmp.Or(failed, err)
-		if !isCorrupt(err) {
+		case isCorrupt(err):
+			corrupt(id, err)
+		default:
+			// One error stands for all: a thousand secrets that are denied are one fact.
+			failed = cmp.Or(failed, err)
 			cancel(err) // the others are not likely to be well
 		}
 	})
@@ -410,14 +411,21 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 		return nil, err
 	}
 	tokens := make([]*oauthstore.OAuthToken, 0, len(entries))
+	var unreadable []*oauthstore.TokenError
 	err = s.loadAll(ctx, ids(entries), func(f *found) {
 		if f.record != nil {
 			tokens = append(tokens, f.record.Found(nil))
 		}
+	}, func(id string, err error) {
+		unreadable = append(unreadable, &oauthstore.TokenError{ID: id, Err: err})
 	})
 	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(tokens, func(a, b *oauthstore.OAuthToken) int { return cmp.Compare(a.ID, b.ID) })
+	if len(unreadable) > 0 {
+		slices.SortFunc(unreadable, func(a, b *oauthstore.TokenError) int { return cmp.Compare(a.ID, b.ID) })
+		return tokens, &oauthstore.UnreadableTokensError{Tokens: unreadable}
+	}
 	return tokens, nil
 }
