@@ -14,6 +14,14 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) oauthstore.TokenStore { return memory.New() })
 }
 
+// Several users of one Store, which is the service and all its stores.
+func TestStore_shared(t *testing.T) {
+	storetest.RunShared(t, func(*testing.T) func() oauthstore.TokenStore {
+		s := memory.New()
+		return func() oauthstore.TokenStore { return s }
+	})
+}
+
 func Example() {
 	ctx := context.Background()
 	var store oauthstore.TokenStore = memory.New()

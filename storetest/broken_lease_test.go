@@ -170,6 +170,24 @@ func takeLate(b *broken) {
 }
 
 var leaseFaults = []fault{
+	{"keeps refusals beyond DeleteTokens", "Lease/a deletion of all tokens ends their leases and refusals", func(b *broken) {
+		var refused memo[*lease]
+		b.release = func(ctx context.Context, l *lease) error {
+			if l.Refused != "" {
+				refused.set(l.Token.ID, l)
+			}
+			return b.Store.ReleaseLease(ctx, l)
+		}
+		b.lease = func(ctx context.Context, r leaseRequest) (*lease, error) {
+			if l := refused.get(r.ID); l != nil {
+				return &lease{Token: l.Token, Refused: l.Refused, Until: time.Now().Add(time.Hour)}, nil
+			}
+			return b.Store.LeaseToken(ctx, r)
+		}
+	}},
+	{"keeps leases beyond DeleteTokens", "Lease/a deletion of all tokens ends their leases and refusals", func(b *broken) {
+		b.answer(func(l *lease) { l.TakenOver = l.TakenOver || l.Token.UserName == "leased" })
+	}},
 	{"gives everyone the lease", "Lease/one at a time has the lease, and all see the token", func(b *broken) {
 		b.answer(func(l *lease) { l.Held = true })
 	}},

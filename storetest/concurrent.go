@@ -112,7 +112,7 @@ func (t *subject) setFields(want *oauthstore.OAuthToken, at func(stored *oauthst
 		for n := range rounds {
 			token := at(stored)
 			*textFields(token)[fields[i]] = valueOf(fields[i], fmt.Sprint(hush, fields[i], " ", n))
-			if err := t.saveTogether(token); err != nil {
+			if err := t.process(i).saveTogether(token); err != nil {
 				return err
 			}
 		}
@@ -130,12 +130,12 @@ func concurrentCopies(t *subject) {
 	const rounds = 3
 	t.together(len(fields), func(i int) error {
 		for n := range rounds {
-			found, err := t.store.FindToken(t.Context(), &oauthstore.OAuthToken{UserName: "user"})
+			found, err := t.process(i).store.FindToken(t.Context(), &oauthstore.OAuthToken{UserName: "user"})
 			if err != nil {
 				return err
 			}
 			*textFields(found)[fields[i]] = valueOf(fields[i], fmt.Sprint(hush, fields[i], " ", n))
-			if err := t.saveTogether(found); err != nil {
+			if err := t.process(i).saveTogether(found); err != nil {
 				return err
 			}
 		}
@@ -151,7 +151,7 @@ func concurrentUsers(t *subject) {
 	const savers, each = 8, 3
 	t.together(savers, func(i int) error {
 		for n := range each {
-			if err := t.saveTogether(full(fmt.Sprint("user ", i, " ", n))); err != nil {
+			if err := t.process(i).saveTogether(full(fmt.Sprint("user ", i, " ", n))); err != nil {
 				return err
 			}
 		}
@@ -176,7 +176,7 @@ func concurrentInsert(t *subject) {
 		var saved [savers]*oauthstore.OAuthToken
 		t.together(savers, func(i int) error {
 			saved[i] = &oauthstore.OAuthToken{UserName: name, AccessToken: fmt.Sprint(hush, name, " ", i)}
-			return t.saveTogether(saved[i])
+			return t.process(i).saveTogether(saved[i])
 		})
 		for _, token := range saved {
 			t.wantID(token, saved[0].ID)
@@ -194,7 +194,7 @@ func concurrentIDs(t *subject) {
 		name := fmt.Sprint("user ", round)
 		token := func(i int) *oauthstore.OAuthToken { return under(fmt.Sprint(round, " ", i), name, "") }
 		t.wantOneWinner(savers, name, func(i int) (string, error) {
-			return token(i).ID, t.saveTogether(token(i))
+			return token(i).ID, t.process(i).saveTogether(token(i))
 		})
 	}
 }
@@ -208,7 +208,7 @@ func concurrentRename(t *subject) {
 			t.save(under(id(i), "user "+id(i), ""))
 		}
 		t.wantOneWinner(savers, name, func(i int) (string, error) {
-			return id(i), t.saveTogether(&oauthstore.OAuthToken{ID: id(i), UserName: name})
+			return id(i), t.process(i).saveTogether(&oauthstore.OAuthToken{ID: id(i), UserName: name})
 		})
 	}
 }
@@ -259,8 +259,8 @@ func concurrentDelete(t *subject) {
 		token := t.save(full("user"))
 		var mu sync.Mutex
 		deleted := 0
-		t.together(4, func(int) error {
-			err := patiently(func() error { return t.store.DeleteToken(t.Context(), token.ID) })
+		t.together(4, func(i int) error {
+			err := patiently(func() error { return t.process(i).store.DeleteToken(t.Context(), token.ID) })
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -289,7 +289,7 @@ func concurrentDeleteAll(t *subject) {
 			return patiently(func() error { return t.store.DeleteTokens(t.Context()) })
 		}
 		for n := range 3 {
-			if err := t.saveTogether(full(fmt.Sprint("meanwhile ", i, " ", n))); err != nil {
+			if err := t.process(i).saveTogether(full(fmt.Sprint("meanwhile ", i, " ", n))); err != nil {
 				return err
 			}
 		}
@@ -332,11 +332,11 @@ func concurrentMix(t *subject) {
 			var err error
 			switch {
 			case i < savers:
-				err = t.saveTogether(full(user))
+				err = t.process(i).saveTogether(full(user))
 			case i < savers+deleters:
-				err = t.deleteTogether(oauthstore.DerivedID(user, ""))
+				err = t.process(i).deleteTogether(oauthstore.DerivedID(user, ""))
 			default:
-				err = t.listWhole()
+				err = t.process(i).listWhole()
 			}
 			if err != nil {
 				return err
@@ -386,12 +386,12 @@ func concurrentHalf(t *subject) {
 	t.together(writers+readers, func(i int) error {
 		for n := range rounds {
 			if i < writers {
-				if err := t.saveTogether(mark(&oauthstore.OAuthToken{UserName: "user"}, 1+i*rounds+n)); err != nil {
+				if err := t.process(i).saveTogether(mark(&oauthstore.OAuthToken{UserName: "user"}, 1+i*rounds+n)); err != nil {
 					return err
 				}
 				continue
 			}
-			if err := t.readWhole(i-writers, first); err != nil {
+			if err := t.process(i).readWhole(i-writers, first); err != nil {
 				return err
 			}
 		}

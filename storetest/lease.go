@@ -22,6 +22,7 @@ var leaseChecks = []check{
 	{"a lease that is given back is free", leasing(leaseRelease)},
 	{"a lease that is renewed runs on", leasing(leaseRenew)},
 	{"a refusal is shown, and no lease given, until the token changes", leasing(leaseRefused)},
+	{"a deletion of all tokens ends their leases and refusals", leasing(leaseDeletedAll)},
 	{"a refusal of what the record does not have any more is not kept", leasing(leaseRefusedBefore)},
 	{"a lease is taken over by who names its holder, and by nobody else", leasing(leaseTakeOver)},
 	{"a lease that was renewed is not taken over by who saw it before", leasing(leaseRenewedSince)},
@@ -35,6 +36,10 @@ var leaseChecks = []check{
 	{"a deleted token stays deleted", leasing(leaseDeleted)},
 	{"a token that took the place of a deleted one stays as it is", leasing(leaseReplaced)},
 	{"an ended context ends every method", leasing(leaseEnded)},
+}
+
+// leaseMeetings are the checks in which callers meet.
+var leaseMeetings = []check{
 	{"of many who ask at once one gets the lease", leasing(leaseConcurrent)},
 	{"of many who take a lease over at once one gets it", leasing(leaseTakeOverConcurrent)},
 	{"a save by the holder comes before a take-over or is lost", meeting(16, takenAtSave(refreshed))},
@@ -331,6 +336,17 @@ func leaseRefused(t *subject) {
 	t.held(want.ID)
 }
 
+func leaseDeletedAll(t *subject) {
+	for range 2 {
+		refused, leased := t.save(full("refused")), t.save(full("leased"))
+		t.refuse(t.held(refused.ID))
+		if l := t.held(leased.ID); l.TakenOver {
+			t.Errorf("LeaseToken of a new token: got a lease taken over")
+		}
+		t.deleteAll()
+	}
+}
+
 func leaseRefusedBefore(t *subject) {
 	want := t.save(full("user"))
 	l := t.held(want.ID)
@@ -519,9 +535,9 @@ func leaseTakeOverConcurrent(t *subject) {
 func (t *subject) leaseTogether(request oauthstore.LeaseRequest) *oauthstore.Lease {
 	t.Helper()
 	var held atomic.Pointer[oauthstore.Lease]
-	t.together(8, func(int) error {
+	t.together(8, func(i int) error {
 		return patiently(func() error {
-			l, err := t.leaser.LeaseToken(t.Context(), request)
+			l, err := t.process(i).leaser.LeaseToken(t.Context(), request)
 			if err == nil && l.Held && !held.CompareAndSwap(nil, l) {
 				return fmt.Errorf("the lease is held twice: %v and %v", l, held.Load())
 			}
@@ -542,16 +558,16 @@ func leaseFleet(t *subject) {
 	var refreshes atomic.Int32
 	for round := range 3 {
 		old := t.byID(token.ID).AccessToken
-		t.together(6, func(int) error {
+		t.together(6, func(i int) error {
 			return inTheEnd(func() error {
-				l, err := t.leaser.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: token.ID, For: time.Minute,
+				l, err := t.process(i).leaser.LeaseToken(t.Context(), oauthstore.LeaseRequest{ID: token.ID, For: time.Minute,
 					Due: func(now *oauthstore.OAuthToken) bool { return now.AccessToken == old }})
 				switch {
 				case err != nil:
 					return err
 				case l.Held:
 					refreshes.Add(1)
-					return t.leaser.SaveLeased(t.Context(), l, rotated(l, fmt.Sprint(round)))
+					return t.process(i).leaser.SaveLeased(t.Context(), l, rotated(l, fmt.Sprint(round)))
 				case l.Holder != "": // somebody is at it
 					time.Sleep(time.Millisecond)
 					return oauthstore.ErrUnavailable

@@ -14,12 +14,13 @@ import (
 
 // A met is a lease whose holder meets another caller.
 type met struct {
-	*subject
-	round  int
-	before *oauthstore.OAuthToken // what is stored when both begin
-	mine   *oauthstore.Lease      // the holder's
-	seen   *oauthstore.Lease      // the same, as the other has seen it
-	head   time.Duration          // how much earlier one of the two begins
+	*subject          // the holder's process
+	other    *subject // the other's
+	round    int
+	before   *oauthstore.OAuthToken // what is stored when both begin
+	mine     *oauthstore.Lease      // the holder's
+	seen     *oauthstore.Lease      // the same, as the other has seen it
+	head     time.Duration          // how much earlier one of the two begins
 }
 
 // meeting returns a check that runs run on several leases, one after another. By turns the holder and the other get a
@@ -30,7 +31,7 @@ func meeting(rounds int, run func(m *met)) func(t *subject) {
 			begin := time.Now()
 			before := literal(t.save(full(fmt.Sprint("user ", round))))
 			head := rand.N(time.Since(begin) + 1)
-			run(&met{t, round, before, t.held(before.ID), t.lease(before.ID), head})
+			run(&met{t, t.process(1), round, before, t.held(before.ID), t.process(1).lease(before.ID), head})
 			t.deleteAll()
 		}
 	})
@@ -51,16 +52,16 @@ func (m *met) meet(holder, other func() error) {
 // takeSeen takes over what the other has seen, for use in meet.
 func (m *met) takeSeen() (l *oauthstore.Lease, err error) {
 	err = patiently(func() (err error) {
-		l, err = m.leaser.LeaseToken(m.Context(), oauthstore.LeaseRequest{ID: m.before.ID, For: time.Minute, TakeOver: m.seen})
+		l, err = m.other.leaser.LeaseToken(m.Context(), oauthstore.LeaseRequest{ID: m.before.ID, For: time.Minute, TakeOver: m.seen})
 		return err
 	})
 	return l, err
 }
 
 // saveLeasedTogether is SaveLeased for use in meet. It leaves token as it is.
-func (m *met) saveLeasedTogether(l *oauthstore.Lease, token *oauthstore.OAuthToken) error {
+func (t *subject) saveLeasedTogether(l *oauthstore.Lease, token *oauthstore.OAuthToken) error {
 	saved := *token
-	return patiently(func() error { return m.leaser.SaveLeased(m.Context(), l, &saved) })
+	return patiently(func() error { return t.leaser.SaveLeased(t.Context(), l, &saved) })
 }
 
 // except returns err unless it is target.
@@ -105,7 +106,7 @@ func takenAtSave(make func(l *oauthstore.Lease, name string) *oauthstore.OAuthTo
 			if theirs = refreshed(next, "of the other"); m.round%4 < 2 {
 				theirs = rotated(next, "of the other")
 			}
-			second = m.saveLeasedTogether(next, theirs)
+			second = m.other.saveLeasedTogether(next, theirs)
 			return except(second, oauthstore.ErrLeaseLost)
 		})
 		if next == nil || !next.Held {
@@ -217,7 +218,7 @@ func (m *met) during(u use, target error, other func() error) (left *oauthstore.
 
 func deletedAtUse(m *met) {
 	u := m.use()
-	m.during(u, u.gone, func() error { return m.deleteTogether(m.before.ID) })
+	m.during(u, u.gone, func() error { return m.other.deleteTogether(m.before.ID) })
 	m.wantGone(m.before)
 	m.wantStored()
 }
@@ -227,10 +228,10 @@ func replacedAtUse(m *met) {
 	next := full(m.before.UserName) // with the same refresh token, even
 	next.Scope = "of a new consent"
 	left := m.during(u, u.gone, func() error {
-		if err := m.deleteTogether(m.before.ID); err != nil {
+		if err := m.other.deleteTogether(m.before.ID); err != nil {
 			return err
 		}
-		return m.saveTogether(next)
+		return m.other.saveTogether(next)
 	})
 	m.wantOnly(next)
 	if left == m.mine || left != nil && left.TakenOver {
@@ -244,7 +245,7 @@ func savedAtUse(m *met) {
 	want := literal(u.saves)
 	want.Scope = "another"
 	left := m.during(u, nil, func() error {
-		return m.saveTogether(&oauthstore.OAuthToken{ID: want.ID, Scope: want.Scope})
+		return m.other.saveTogether(&oauthstore.OAuthToken{ID: want.ID, Scope: want.Scope})
 	})
 	m.wantOnly(want)
 	m.wantLeft(want.ID, left)

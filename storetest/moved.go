@@ -36,19 +36,19 @@ func moving(at func(stored *oauthstore.OAuthToken) *oauthstore.OAuthToken, run f
 // ownFields are what the savers set, each one of its own.
 var ownFields = []string{"TokenType", "APIDomain"}
 
-// meet lets the savers meet the one who replaces the tokens. save returns the error of a saver.
-func (m *moved) meet(save func(token *oauthstore.OAuthToken) error) (saved []*oauthstore.OAuthToken) {
+// meet lets the savers meet the one who replaces the tokens. save returns the error of a saver, in process t.
+func (m *moved) meet(save func(t *subject, token *oauthstore.OAuthToken) error) (saved []*oauthstore.OAuthToken) {
 	m.Helper()
 	saved = make([]*oauthstore.OAuthToken, len(ownFields))
 	m.together(len(saved)+1, func(i int) error {
 		if i == len(saved) {
 			time.Sleep(m.head)
-			return m.saveTogether(m.replacement())
+			return m.process(i).saveTogether(m.replacement())
 		}
 		saved[i] = m.at(m.before)
 		saved[i].Scope = "saved by what was replaced"
 		*textFields(saved[i])[ownFields[i]] = "its own"
-		return save(saved[i])
+		return save(m.process(i), saved[i])
 	})
 	return saved
 }
@@ -76,7 +76,7 @@ func (m *moved) wantMoved(saved []*oauthstore.OAuthToken) {
 
 // movedSave demands of SaveToken that it inserts where it has come too late.
 func movedSave(m *moved) {
-	saved := m.meet(m.saveTogether)
+	saved := m.meet((*subject).saveTogether)
 	m.wantMoved(saved)
 	records := map[string]bool{m.before.ID: true}
 	for i, token := range saved {
@@ -100,8 +100,8 @@ func movedSave(m *moved) {
 
 // movedUpdate demands of UpdateToken that it finds nothing where it has come too late.
 func movedUpdate(m *moved) {
-	saved := m.meet(func(token *oauthstore.OAuthToken) error {
-		err := updateTogether(m.subject, token)
+	saved := m.meet(func(t *subject, token *oauthstore.OAuthToken) error {
+		err := t.updateTogether(token)
 		if errors.Is(err, oauthstore.ErrTokenNotFound) {
 			return nil
 		}
@@ -114,14 +114,14 @@ func movedUpdate(m *moved) {
 }
 
 // updateTogether is UpdateToken for use in together.
-func updateTogether(t *subject, token *oauthstore.OAuthToken) error {
+func (t *subject) updateTogether(token *oauthstore.OAuthToken) error {
 	return patiently(func() error { return t.updater.UpdateToken(t.Context(), token) })
 }
 
 // movedRefresh demands of a save that it finds the record by its former refresh token too, and does not bring that back.
 func movedRefresh(save func(t *subject, token *oauthstore.OAuthToken) error) func(m *moved) {
 	return func(m *moved) {
-		saved := m.meet(func(token *oauthstore.OAuthToken) error { return save(m.subject, token) })
+		saved := m.meet(save)
 		want, r := literal(m.before), m.replacement()
 		want.GrantToken, want.RefreshToken, want.AccessToken = r.GrantToken, r.RefreshToken, r.AccessToken
 		want.Scope = m.byID(want.ID).Scope

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,8 +60,8 @@ var suite = []struct {
 	{"Get", getChecks},
 	{"Range", rangeChecks},
 	{"Delete", deleteChecks},
-	{"Update", updateChecks},
-	{"Lease", leaseChecks},
+	{"Update", slices.Concat(updateChecks, updateMeetings)},
+	{"Lease", slices.Concat(leaseChecks, leaseMeetings)},
 	{"Context", contextChecks},
 	{"Concurrent", concurrentChecks},
 }
@@ -88,10 +89,16 @@ type subject struct {
 	updater oauthstore.TokenUpdater // nil where the store has not this ability
 	ranger  oauthstore.TokenRanger  // so is this
 	leaser  oauthstore.TokenLeaser  // and this
+
+	processes []*subject // the stores over one service, this one among them
 }
+
+// process returns the store of process i, of as many as there are: the only one, but in RunShared.
+func (t *subject) process(i int) *subject { return t.processes[i%len(t.processes)] }
 
 func newSubject(t testingT, store oauthstore.TokenStore) *subject {
 	s := &subject{testingT: t, store: &watched{t: t, store: store}}
+	s.processes = []*subject{s}
 	if u, ok := store.(oauthstore.TokenUpdater); ok {
 		s.updater = &watchedUpdater{t: t, updater: u}
 	}

@@ -16,11 +16,15 @@ var updateChecks = []check{
 	{"a token that an update has filled in, by whatever rule, does not undo a refresh", updating(updateFilledIn)},
 	{"an older refresh token in a literal does not come back", updating(updateLiteral)},
 	{"an update by a superseded refresh token updates the record that has had it", updating(updateSuperseded)},
-	{"an update that meets a delete does not bring the token back", updating(updateMeetsDelete)},
 	{"a token of a deleted record does not update the one that has its id now", updating(updateReplaced)},
-	{"an update by an access token that is replaced meanwhile comes before that or finds nothing", updating(moving(atAccess, movedUpdate))},
-	{"an update by a refresh token that is replaced meanwhile finds the record and leaves the newer one", updating(moving(atRefresh, movedRefresh(updateTogether)))},
 	{"an argument is the caller's again once the update has returned", updating(updateArgument)},
+}
+
+// updateMeetings are the checks in which callers meet.
+var updateMeetings = []check{
+	{"an update that meets a delete does not bring the token back", updating(updateMeetsDelete)},
+	{"an update by an access token that is replaced meanwhile comes before that or finds nothing", updating(moving(atAccess, movedUpdate))},
+	{"an update by a refresh token that is replaced meanwhile finds the record and leaves the newer one", updating(moving(atRefresh, movedRefresh((*subject).updateTogether)))},
 }
 
 // updating skips the check where the store is no oauthstore.TokenUpdater, or wraps one that is none.
@@ -152,7 +156,7 @@ func updateMeetsDelete(t *subject) {
 			}
 			for n := range 3 {
 				update := &oauthstore.OAuthToken{ID: token.ID, AccessToken: fmt.Sprint(hush, round, i, n)}
-				err := patiently(func() error { return t.updater.UpdateToken(t.Context(), update) })
+				err := t.process(i).updateTogether(update)
 				if err != nil && !errors.Is(err, oauthstore.ErrTokenNotFound) {
 					return err
 				}

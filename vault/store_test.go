@@ -30,6 +30,14 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore { return newStore(t, newServer(t)) })
 }
 
+func TestStore_shared(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	storetest.RunShared(t, func(t *testing.T) func() oauthstore.TokenStore {
+		srv := newServer(t)
+		return func() oauthstore.TokenStore { return newStore(t, srv) }
+	})
+}
+
 // The same of three processes, of which each call goes to another.
 func TestStore_ofSeveralProcesses(t *testing.T) {
 	t.Parallel() // most of it is waiting
