@@ -62,10 +62,7 @@ func newShared(t testingT, open func() oauthstore.TokenStore) *subject {
 
 // sharedSuite is all that is checked of several processes: the checks of Run in which callers meet, each caller in
 // another process, and some more.
-var sharedSuite = []struct {
-	name   string
-	checks []check
-}{
+var sharedSuite = []part{
 	{"Processes", sharedChecks},
 	{"Concurrent", concurrentChecks},
 	{"Update", updateMeetings},
@@ -203,7 +200,7 @@ func sharedIncarnation(t *subject) {
 }
 
 func sharedNewLogin(t *subject) {
-	for round := range 8 {
+	for round := range 4 {
 		before := t.save(full("user"))
 		next := full("user")
 		next.RefreshToken, next.Scope = hush+"refresh of the new login", fmt.Sprint("of login ", round)
@@ -269,6 +266,7 @@ type rotatingProvider struct {
 }
 
 func (p *rotatingProvider) refresh(token string) (refresh, access string, err error) {
+	time.Sleep(time.Millisecond) // the way to the provider, on which two may meet
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if token != p.valid {

@@ -45,11 +45,14 @@ func Run(t *testing.T, newStore func(t *testing.T) oauthstore.TokenStore) {
 	}
 }
 
-// suite is all that is checked, by subject.
-var suite = []struct {
+// A part is the checks of one subject.
+type part struct {
 	name   string
 	checks []check
-}{
+}
+
+// suite is all that is checked of one store.
+var suite = []part{
 	{"Find", findChecks},
 	{"Save", saveChecks},
 	{"Stale", staleChecks},

@@ -20,8 +20,8 @@ func TestRun_passesTheStoreInMemory(t *testing.T) {
 type plain struct{ oauthstore.TokenStore }
 
 func TestSuite_skipsWhatIsMissing(t *testing.T) {
-	for name, run := range checksByName() {
-		r := runCheck(t, run, plain{memory.New()})
+	for name, run := range checksByName(suite) {
+		r := runCheck(t, run, over(plain{memory.New()}))
 		if want := strings.HasPrefix(name, "Update/") || strings.HasPrefix(name, "Range/") || strings.HasPrefix(name, "Lease/"); r.skipped != want {
 			t.Errorf("%s: skipped %v, want %v", name, r.skipped, want)
 		}
@@ -32,7 +32,7 @@ func TestSuite_skipsWhatIsMissing(t *testing.T) {
 }
 
 func TestSuite_failsEveryBrokenStore(t *testing.T) {
-	checks := checksByName()
+	checks := checksByName(suite)
 	for _, f := range faults {
 		t.Run(f.says, func(t *testing.T) {
 			run, ok := checks[f.caughtBy]
@@ -42,7 +42,7 @@ func TestSuite_failsEveryBrokenStore(t *testing.T) {
 			for range 20 { // a fault of timing need not show the first time
 				s := &broken{Store: memory.New()}
 				f.breakIt(s)
-				if r := runCheck(t, run, s); len(r.failures) > 0 {
+				if r := runCheck(t, run, over(s)); len(r.failures) > 0 {
 					t.Log(r.failures[0])
 					return
 				}
@@ -57,17 +57,17 @@ func TestSuite_hasABrokenStoreForEveryCheck(t *testing.T) {
 	for _, f := range faults {
 		caught[f.caughtBy] = true
 	}
-	for name := range checksByName() {
+	for name := range checksByName(suite) {
 		if !caught[name] {
 			t.Errorf("no broken store is there for %q to fail", name)
 		}
 	}
 }
 
-// checksByName returns the functions of all checks under "part/check".
-func checksByName() map[string]func(*subject) {
+// checksByName returns the functions of all checks of parts under "part/check".
+func checksByName(parts []part) map[string]func(*subject) {
 	checks := make(map[string]func(*subject))
-	for _, part := range suite {
+	for _, part := range parts {
 		for _, c := range part.checks {
 			checks[part.name+"/"+c.name] = c.run
 		}
@@ -75,8 +75,13 @@ func checksByName() map[string]func(*subject) {
 	return checks
 }
 
-// runCheck returns what comes of a check of store.
-func runCheck(t *testing.T, run func(*subject), store oauthstore.TokenStore) *result {
+// over makes the subject of a store.
+func over(store oauthstore.TokenStore) func(r *result) *subject {
+	return func(r *result) *subject { return newSubject(r, store) }
+}
+
+// runCheck returns what comes of a check.
+func runCheck(t *testing.T, run func(*subject), of func(r *result) *subject) *result {
 	r := &result{ctx: t.Context()}
 	done := make(chan struct{})
 	go func() { // a goroutine of its own, since Fatalf ends it
@@ -86,7 +91,7 @@ func runCheck(t *testing.T, run func(*subject), store oauthstore.TokenStore) *re
 				r.Errorf("panic: %v", p)
 			}
 		}()
-		run(newSubject(r, store))
+		run(of(r))
 	}()
 	<-done
 	return r
