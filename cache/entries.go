@@ -212,15 +212,12 @@ func (s *Store) learnToken(c *call, now uint64, k key, found *oauthstore.OAuthTo
 	case !same || r.seq < c.seq:
 		s.putToken(token, s.stamp(c))
 	}
-	switch l := s.entries.users.get(k); {
-	case overtaken || k.user == "":
-		return overtaken
-	case m.user(c.seq, k.user):
-		return true
-	case ok && (absent == nil || absent.seq < c.seq) && (l == nil || l.seq < c.seq):
+	l := s.entries.users.get(k)
+	if ok && !overtaken && k.user != "" && !m.user(c.seq, k.user) &&
+		(absent == nil || absent.seq < c.seq) && (l == nil || l.seq < c.seq) {
 		s.putLead(k, token, s.stamp(c))
 	}
-	return false
+	return overtaken
 }
 
 func (s *Store) learnAbsence(c *call, now uint64, k key, err error) (overtaken bool) {

@@ -2,6 +2,8 @@ package cache
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -343,6 +345,42 @@ func TestRead_fromBeforeAFailedWriteDoesNotBringBackWhatWasRemembered(t *testing
 	require.NoError(t, <-old)
 	require.Equal(t, "second", accessByID(t, s, "1"))
 	require.Equal(t, "second", access(t, s, asUser("alice", "")))
+}
+
+// The record that the read finds has not changed; but another one is the better match by now.
+func TestRead_ofARecordThatIsNoLongerTheBestMatchIsNotForTheUserName(t *testing.T) {
+	for name, write := range map[string]func(s *Store, b *backend) error{
+		"a save": func(s *Store, _ *backend) error {
+			return s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "2", ClientID: "web"})
+		},
+		"a save that fails, of a record that is not remembered": func(s *Store, b *backend) error {
+			b.on(nil, failing("SaveToken"))
+			defer b.on(nil, nil)
+			if err := s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "2", ClientID: "web"}); !errors.Is(err, errOutage) {
+				return fmt.Errorf("got error %w, want an outage", err)
+			}
+			return nil
+		},
+	} {
+		for _, remembered := range []bool{false, true} {
+			b, g := newBackend(), newGate()
+			b.put(t, token("1", "alice", "", "first"))
+			b.put(t, token("2", "alice", "mobile", "second"))
+			s := newCache(t, b, steady()...)
+			if remembered {
+				require.Equal(t, "first", accessByID(t, s, "1"))
+			}
+			b.on(nil, g.hold("Find"))
+			old := make(chan error, 1)
+			go func() { old <- second(s.FindToken(context.Background(), asUser("alice", "web"))) }()
+			<-g.arrived
+			b.on(nil, nil)
+			require.NoError(t, write(s, b), name)
+			close(g.open)
+			require.NoError(t, <-old)
+			require.Equal(t, "second", access(t, s, asUser("alice", "web")), "%s, the other one remembered: %v", name, remembered)
+		}
+	}
 }
 
 // What the user name led to is not known, so the find waits for the read from before. Its answer is not for it.
