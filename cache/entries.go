@@ -200,7 +200,8 @@ func (s *Store) learn(c *call, now uint64, k key, a answer) (overtaken bool) {
 }
 
 func (s *Store) learnToken(c *call, now uint64, k key, found *oauthstore.OAuthToken) (overtaken bool) {
-	m, r, absent := &s.marks, s.entries.tokens.peek(found.ID), s.absent(k)
+	m, st := &s.marks, s.stamp(c)
+	r, absent := s.entries.tokens.peek(found.ID), s.absent(k)
 	token, ok := stored(found, k.client)
 	ok = ok && (k.id == token.ID || k.user != "" && leads(k, token)) // else it is not what was asked for
 	same := ok && r != nil && !r.doubted && reflect.DeepEqual(r.token, token)
@@ -210,12 +211,12 @@ func (s *Store) learnToken(c *call, now uint64, k key, found *oauthstore.OAuthTo
 	case overtaken || !ok:
 		s.entries.tokens.drop(found.ID)
 	case !same || r.seq < c.seq:
-		s.putToken(token, s.stamp(c))
+		s.putToken(token, st)
 	}
 	l := s.entries.users.get(k)
 	if ok && !overtaken && k.user != "" && !m.user(c.seq, k.user) &&
 		(absent == nil || absent.seq < c.seq) && (l == nil || l.seq < c.seq) {
-		s.putLead(k, token, s.stamp(c))
+		s.putLead(k, token, st)
 	}
 	return overtaken
 }
