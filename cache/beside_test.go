@@ -318,6 +318,48 @@ func TestFind_doesNotTakeAnAnswerThatIsOlderThanWhatItsCallerHasSeen(t *testing.
 	require.Equal(t, "second", accessByID(t, s, "1"))
 }
 
+// The find has read that there is no token; meanwhile its caller, or a write that fails, has learned of one.
+func TestFind_doesNotRememberAnAbsenceThatIsOver(t *testing.T) {
+	derived := oauthstore.DerivedID("alice", "")
+	for name, c := range map[string]struct {
+		old, find *oauthstore.OAuthToken
+		meanwhile func(s *Store, b *backend)
+	}{
+		"by id, found by user name":                 {&oauthstore.OAuthToken{ID: derived}, asUser("alice", ""), nil},
+		"by user name, found by id":                 {asUser("alice", "web"), &oauthstore.OAuthToken{ID: derived}, nil},
+		"of a client, found as the user's only one": {asUser("alice", "web"), asUser("alice", ""), nil},
+		"by id, after a failed save by user name": {&oauthstore.OAuthToken{ID: derived}, asUser("bob", ""), func(s *Store, b *backend) {
+			b.on(nil, failing("SaveToken"))
+			require.ErrorIs(t, s.SaveToken(t.Context(), &oauthstore.OAuthToken{UserName: "alice", AccessToken: "access"}), errOutage)
+			b.on(nil, nil)
+		}},
+		"by id, after a failed save of a token without names": {&oauthstore.OAuthToken{ID: "new"}, asUser("bob", ""), func(s *Store, b *backend) {
+			b.on(nil, failing("SaveToken"))
+			require.ErrorIs(t, s.SaveToken(t.Context(), &oauthstore.OAuthToken{ClientID: "web", AccessToken: "nobody's"}), errOutage)
+			b.on(nil, nil)
+			b.put(t, oauthstore.OAuthToken{ID: "new", AccessToken: "access"}) // as if that had been its id
+		}},
+	} {
+		b, g := newBackend(), newGate()
+		b.put(t, token("2", "bob", "", "access"))
+		s := newCache(t, b, steady()...)
+		b.on(nil, g.hold("Find"))
+		old := make(chan error, 1)
+		go func() { old <- second(s.FindToken(context.Background(), c.old)) }()
+		<-g.arrived
+		b.on(nil, nil)
+		if c.meanwhile == nil {
+			b.put(t, oauthstore.OAuthToken{ID: derived, UserName: "alice", ClientID: "web", AccessToken: "access"}) // another process
+		} else {
+			c.meanwhile(s, b)
+		}
+		require.Equal(t, "access", access(t, s, c.find), name)
+		close(g.open)
+		require.ErrorIs(t, <-old, oauthstore.ErrTokenNotFound, name)
+		require.Equal(t, "access", access(t, s, c.old), name)
+	}
+}
+
 // The record was deleted by another process: an update says so, by which it is also known from then on.
 func TestWrite_thatFindsNothingForgetsTheToken(t *testing.T) {
 	for name, update := range map[string]oauthstore.OAuthToken{
