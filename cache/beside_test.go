@@ -360,6 +360,21 @@ func TestFind_doesNotRememberAnAbsenceThatIsOver(t *testing.T) {
 	}
 }
 
+// The user had no token in between, and the one that there was before is not the best match any more.
+func TestFind_anAbsenceEndsWhatTheUserNameLedTo(t *testing.T) {
+	b := newBackend()
+	b.put(t, token("1", "alice", "web", "first"))
+	s := newCache(t, b, steady()...)
+	require.Equal(t, "first", access(t, s, asUser("alice", "")))
+	require.NoError(t, b.Store.DeleteToken(t.Context(), "1")) // another process
+	uncached := oauthstore.Uncached(t.Context())
+	require.ErrorIs(t, second(s.FindToken(uncached, asUser("alice", ""))), oauthstore.ErrTokenNotFound)
+	b.put(t, token("1", "alice", "web", "second"))
+	b.put(t, token("2", "alice", "", "better"))
+	require.NoError(t, second(s.FindTokenByID(uncached, "1")))
+	require.Equal(t, "better", access(t, s, asUser("alice", "")))
+}
+
 // The record was deleted by another process: an update says so, by which it is also known from then on.
 func TestWrite_thatFindsNothingForgetsTheToken(t *testing.T) {
 	for name, update := range map[string]oauthstore.OAuthToken{

@@ -256,7 +256,7 @@ func (s *Store) wait(ctx context.Context, f *flight, began uint64, k key) (answe
 		if !f.overtaken || f.call.seq > began {
 			return f.answer, f.panicked
 		}
-		a, next := s.again(ctx, k, began)
+		a, next := s.again(ctx, k)
 		if next == nil {
 			return a, nil
 		}
@@ -264,8 +264,9 @@ func (s *Store) wait(ctx context.Context, f *flight, began uint64, k key) (answe
 	}
 }
 
-// again returns an answer for a find that began at a moment, or a flight that began later.
-func (s *Store) again(ctx context.Context, k key, began uint64) (answer, *flight) {
+// again returns what a find that has waited for a flight is to go on with: an answer, or another flight, which began later
+// than the find, or the find would have joined that.
+func (s *Store) again(ctx context.Context, k key) (answer, *flight) {
 	s.mu.Lock()
 	if a, ok := s.recall(k, time.Now()); ok {
 		s.mu.Unlock()
@@ -277,10 +278,7 @@ func (s *Store) again(ctx context.Context, k key, began uint64) (answer, *flight
 		return answer{token, err}, nil
 	}
 	defer s.mu.Unlock()
-	if f := s.flights[k]; f != nil && f.call.seq > began {
-		return answer{}, f
-	}
-	return answer{}, s.launch(ctx, k)
+	return answer{}, s.join(ctx, k)
 }
 
 // ask asks the wrapped store. It returns a token or an error.

@@ -188,15 +188,15 @@ func (s *Store) absent(k key) *absence {
 // whether one may: then what c has read is not for finds that began after c.
 func (s *Store) learn(c *call, now uint64, k key, a answer) (overtaken bool) {
 	switch {
-	case s.closed:
-		return false
 	case a.err == nil:
-		return s.learnToken(c, now, k, a.token)
+		overtaken = s.learnToken(c, now, k, a.token)
 	case errors.Is(a.err, oauthstore.ErrTokenNotFound) && !errors.Is(a.err, oauthstore.ErrInvalidToken):
-		return s.learnAbsence(c, now, k, a.err)
-	default:
-		return false
+		overtaken = s.learnAbsence(c, now, k, a.err)
 	}
+	if s.closed {
+		s.entries = newEntries(s.maxTokens)
+	}
+	return overtaken
 }
 
 func (s *Store) learnToken(c *call, now uint64, k key, found *oauthstore.OAuthToken) (overtaken bool) {

@@ -232,6 +232,44 @@ func TestHang_ofAStoreThatHeedsItsContext(t *testing.T) {
 	})
 }
 
+// Two finds wait for a read from before a delete, since it is not known that it is about the same token.
+func TestFind_thatLooksAgain(t *testing.T) {
+	for name, closed := range map[string]bool{"they share a request": false, "the Store is closed meanwhile": true} {
+		inTime(name, t, func(t *testing.T) {
+			b, g, later := newBackend(), newGate(), newGate()
+			b.put(t, token("1", "alice", "", "first"))
+			s := newCache(t, b, steady()...)
+			find := func() chan error {
+				found := make(chan error, 1)
+				go func() { found <- second(s.FindToken(context.Background(), asUser("alice", ""))) }()
+				synctest.Wait()
+				return found
+			}
+			b.on(nil, g.hold("Find"))
+			before := find()
+			b.on(nil, later.hold("Find"))
+			require.NoError(t, s.DeleteToken(t.Context(), "1"))
+			after := []chan error{find(), find()}
+			if closed {
+				go func() { _ = s.Close(context.Background()) }()
+				synctest.Wait()
+			}
+			close(g.open)
+			synctest.Wait()
+			require.NoError(t, <-before)
+			if !closed {
+				require.Equal(t, 2, b.count())
+			}
+			close(later.open)
+			for _, found := range after {
+				require.ErrorIs(t, <-found, oauthstore.ErrTokenNotFound)
+			}
+			synctest.Wait()
+			require.Zero(t, goroutines(s))
+		})
+	}
+}
+
 // An absence that was remembered before the token was found does not come back when the token is not served any more.
 func TestFind_aTokenThatWasFoundIsNotAbsentWhenItEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
