@@ -178,12 +178,15 @@ func (d *driver) put(ctx context.Context, name string, r rev, value string) (eng
 		ClientRequestToken: aws.String(r.successor()),
 		SecretString:       aws.String(value),
 	}
-	out, err := d.client.PutSecretValue(ctx, in, notOverQuota)
+	var w writing
+	out, err := d.client.PutSecretValue(ctx, in, w.retries)
 	switch {
 	case err == nil:
 		return d.written(ctx, "PutSecretValue", name, *in.ClientRequestToken, value, out.ARN, out.VersionId, out.ResultMetadata)
 	case isExists(err), isNotFound(err), isInvalidRequest(err) && saysDeleted(err): // taken, or the secret is gone
 		return engine.None, d.conflict("PutSecretValue", name, err)
+	case refused(err) && !w.again.Load():
+		return engine.None, engine.NotWritten(d.fail("PutSecretValue", name, true, err))
 	default:
 		return engine.None, d.fail("PutSecretValue", name, true, err)
 	}
@@ -209,7 +212,8 @@ func (d *driver) create(ctx context.Context, name string, rec engine.Record, val
 	for key, value := range d.tags {
 		in.Tags = append(in.Tags, types.Tag{Key: aws.String(key), Value: aws.String(value)})
 	}
-	out, err := d.client.CreateSecret(ctx, in, onceMade)
+	w := writing{once: true}
+	out, err := d.client.CreateSecret(ctx, in, w.retries)
 	switch {
 	case err == nil:
 		return d.written(ctx, "CreateSecret", name, *in.ClientRequestToken, value, out.ARN, out.VersionId, out.ResultMetadata)

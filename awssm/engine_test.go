@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
@@ -27,11 +28,18 @@ func newBackend(t *testing.T, opts ...awssmtest.Option) backend {
 
 func (b backend) Control() *testserver.Control { return b.srv.Control }
 
-// client tries again as often as the SDK's own does, after shorter pauses.
+// client is one with the SDK's own retries, without the pauses between them.
 func (b backend) client() *sm.Client {
 	return b.srv.Client(func(o *sm.Options) {
-		o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) { s.MaxBackoff = 5 * time.Millisecond })
+		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
+			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		})
 	})
+}
+
+// hasty is one that does not try again.
+func (b backend) hasty() *sm.Client {
+	return b.srv.Client(func(o *sm.Options) { o.Retryer = aws.NopRetryer{} })
 }
 
 func (b backend) NewStore(t *testing.T) enginetest.Store {

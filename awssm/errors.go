@@ -144,17 +144,12 @@ func (d *driver) blocked(op, name string, err error) error {
 // unmade adds to the error of a CreateSecret what it says of the secret: that it was not made, or that it may be yet.
 func unmade(err error) error {
 	f := err.(*engine.Fault)
-	says := engine.ErrMayCome
 	switch {
 	case refused(f.Err):
-		says = engine.ErrNotWritten
-	case answered(f.Err):
-		return f
+		f.Outcome = engine.ErrNotWritten
+	case !answered(f.Err):
+		f.Outcome = engine.ErrMayCome
 	}
-	if f.Class != nil {
-		says = fmt.Errorf("%w: %w", f.Class, says)
-	}
-	f.Class = says
 	return f
 }
 
@@ -164,18 +159,23 @@ func refused(err error) bool {
 	if errors.As(err, &connect) && connect.Op == "dial" {
 		return true
 	}
+	var api smithy.APIError
 	var response *awshttp.ResponseError
-	if !errors.As(err, &response) {
+	switch class := classOf(err); {
+	case errors.Is(class, oauthstore.ErrUnavailable):
 		return false
+	case errors.As(err, &response):
+		return response.HTTPStatusCode() < 500
+	default:
+		return errors.As(err, &api) && (class != nil || api.ErrorFault() == smithy.FaultClient)
 	}
-	status := response.HTTPStatusCode()
-	return status >= 400 && status < 500 && !errors.Is(classOf(err), oauthstore.ErrUnavailable)
 }
 
 // answered reports whether the service has answered the request, so that nothing comes of it any more.
 func answered(err error) bool {
+	var api smithy.APIError
 	var response *awshttp.ResponseError
-	return errors.As(err, &response)
+	return errors.As(err, &api) || errors.As(err, &response)
 }
 
 // failAs files an error of a call that may have sent a token under a class that the caller knows better.

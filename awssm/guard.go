@@ -73,13 +73,13 @@ func (d *driver) written(ctx context.Context, op, name, token, value string, arn
 func (d *driver) checkGuard(ctx context.Context, name string, made rev, other string) error {
 	_, err := d.client.PutSecretValue(ctx, &sm.PutSecretValueInput{
 		SecretId: aws.String(made.arn), ClientRequestToken: aws.String(made.version), SecretString: aws.String(other),
-	}, notOverQuota)
+	}, new(writing).retries)
 	if !isExists(err) {
 		return d.failCheck("PutSecretValue", name, err)
 	}
 	_, err = d.client.CreateSecret(ctx, &sm.CreateSecretInput{
 		Name: aws.String(d.FullName(name)), ClientRequestToken: aws.String(versionID("check", made.version)), SecretString: aws.String(other),
-	}, notOverQuota)
+	}, new(writing).retries)
 	denied := errors.Is(d.fail("CreateSecret", name, true, err), oauthstore.ErrAccessDenied) // then it overwrites none
 	if !isExists(err) && !denied {
 		return d.failCheck("CreateSecret", name, err)

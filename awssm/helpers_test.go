@@ -23,7 +23,7 @@ import (
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// A fixture is a server and a client, which stands for the console too.
+// A fixture is a server and a client that does not try again, which stands for the console too.
 type fixture struct {
 	*sm.Client
 	srv *awssmtest.Server
@@ -34,7 +34,7 @@ type fixture struct {
 func start(t *testing.T, opts ...awssmtest.Option) fixture {
 	t.Helper()
 	b := newBackend(t, opts...)
-	return fixture{Client: b.client(), srv: b.srv, ctx: context.Background(), t: t}
+	return fixture{Client: b.hasty(), srv: b.srv, ctx: context.Background(), t: t}
 }
 
 func (f fixture) store(opts ...Option) *Store { return f.storeOver(f.Client, opts...) }

@@ -9,7 +9,7 @@ import (
 )
 
 func (b backend) Observe(t *testing.T, observe func(context.Context, oauthstore.Event)) enginetest.Store {
-	s, err := New(b.client(), WithObserver(observe))
+	s, err := New(b.hasty(), WithObserver(observe)) // it is told of calls, not of what the client tries in one
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombs
 	}
 	top, is, err := d.commit(ctx, name, b, b.floor, tombstone)
 	if err != nil {
-		return unwritten(err, is)
+		return is.of(err)
 	}
 	return d.bury(ctx, name, b, top, tombstone)
 }

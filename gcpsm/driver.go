@@ -107,7 +107,7 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 	b := revision(base)
 	if b.number == 0 {
 		if err := d.create(ctx, name); err != nil {
-			return engine.None, unwritten(err, void)
+			return engine.None, engine.NotWritten(err)
 		}
 	}
 	floor := d.newFloor(b, tidy)
@@ -116,7 +116,7 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 	}
 	number, is, err := d.commit(ctx, name, b, floor, rec)
 	if err != nil {
-		return engine.None, unwritten(err, is)
+		return engine.None, is.of(err)
 	}
 	if tidy != 0 {
 		d.tidy(ctx, name, b.floor, floor)

@@ -3,7 +3,6 @@ package gcpsm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -113,20 +112,6 @@ func outcomeOf(err error) outcome {
 	default:
 		return superseded
 	}
-}
-
-// unwritten adds to the error of a write that nothing was written, where the version is void or there is none.
-func unwritten(err error, is outcome) error {
-	var f *engine.Fault
-	if is != void || !errors.As(err, &f) {
-		return err
-	}
-	marked := *f
-	marked.Class = engine.ErrNotWritten
-	if f.Class != nil {
-		marked.Class = fmt.Errorf("%w: %w", f.Class, engine.ErrNotWritten)
-	}
-	return &marked
 }
 
 // unsure is the error of an answer that cannot be, or not yet.

@@ -8,6 +8,7 @@ import (
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
 // The successor of a version b is the lowest-numbered version that names b as its base. Whatever else
@@ -203,6 +204,14 @@ const (
 	void                      // it has never counted
 	won                       // it is the successor of its base
 )
+
+// of adds to the error of a write that nothing was written, if its version is void, or there is none.
+func (is outcome) of(err error) error {
+	if is != void {
+		return err
+	}
+	return engine.NotWritten(err)
+}
 
 // outcome returns what has become of v, which was just added.
 func (w *walk) outcome(ctx context.Context, v *version) (outcome, error) {

@@ -17,8 +17,9 @@ const (
 
 // Rekey implements [oauthstore.Rekeyer] with the wrapped store.
 func (s *Store) Rekey(ctx context.Context, opts oauthstore.RekeyOptions) (*oauthstore.RekeyReport, error) {
-	ctx, op := s.begin(ctx, "Rekey", rekeyDryRunKey.Bool(opts.DryRun))
+	ctx, op := s.begin(ctx, "Rekey")
 	defer op.end(ctx)
+	op.set(rekeyDryRunKey.Bool(opts.DryRun))
 	r, ok := s.store.(oauthstore.Rekeyer)
 	if !ok {
 		return &oauthstore.RekeyReport{}, op.unsupported()

@@ -130,7 +130,7 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 	}
 	if cas == 0 {
 		if err := d.describe(ctx, name); err != nil {
-			return engine.None, unwritten(err)
+			return engine.None, engine.NotWritten(err)
 		}
 	}
 	return d.write(ctx, name, cas, rec)
@@ -143,7 +143,7 @@ func (d *driver) checkWritable(ctx context.Context) error {
 		err = d.checkKeeping(ctx)
 	}
 	if err != nil {
-		return unwritten(err)
+		return engine.NotWritten(err)
 	}
 	return nil
 }

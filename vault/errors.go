@@ -107,9 +107,6 @@ func (d *driver) sent() []string {
 	return values
 }
 
-// unwritten adds to the error of a call before the write that nothing was written.
-func unwritten(err error) error { return fmt.Errorf("%w: %w", err, engine.ErrNotWritten) }
-
 func classOf(err error) error {
 	var answer *api.ResponseError
 	if errors.As(err, &answer) {

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,6 +22,20 @@ type Fault struct {
 	Code    string // the service's word for the error, or the HTTP status
 	Message string // the service's message; empty if the request held a token. Never the body of an unknown answer
 	Err     error
+
+	// Outcome is [ErrNotWritten] or [ErrMayCome], if it is known what has become of a write. It is not part of the text.
+	Outcome error
+}
+
+// NotWritten adds to the error of a write that nothing was written.
+func NotWritten(err error) error {
+	var f *Fault
+	if !errors.As(err, &f) {
+		return fmt.Errorf("%w: %w", err, ErrNotWritten)
+	}
+	known := *f
+	known.Outcome = ErrNotWritten
+	return &known
 }
 
 // Error implements error.
@@ -88,10 +104,7 @@ func (f *Fault) GoString() string { return fmt.Sprintf("%q", f.Error()) }
 // MarshalText makes the text of it for encoders too, which would otherwise walk through the service's error.
 func (f *Fault) MarshalText() ([]byte, error) { return []byte(f.Error()), nil }
 
-// Unwrap returns class and cause.
+// Unwrap returns what there is of class, outcome and cause.
 func (f *Fault) Unwrap() []error {
-	if f.Class == nil {
-		return []error{f.Err}
-	}
-	return []error{f.Class, f.Err}
+	return slices.DeleteFunc([]error{f.Class, f.Outcome, f.Err}, func(err error) bool { return err == nil })
 }

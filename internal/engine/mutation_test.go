@@ -81,7 +81,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"a page is deleted after it was taken out", "grow.go", "_, err := s.changeInner(ctx, parent, func(n *node) bool { return relinks", "s.bury(ctx, names)\n\t_, err := s.changeInner(ctx, parent, func(n *node) bool { return relinks"},
 	{"pages that may be led to stay", "grow.go", "if isUnsettled(err) || try < 0 && g.unsure {\n\t\treturn\n\t}\n", ""},
 	{"pages stay where the node is gone or sealed", "grow.go", "!after.rec.Live() || n.sealed && !written {", "false {"},
-	{"a page for a join stays where the parent is gone or sealed", "grow.go", "case !isUnsettled(err):\n\t\ts.settlePages(ctx, parent.name, after, err == nil, []*page{p})", "case err != nil:\n\t\ts.drop(ctx, []*page{p})"},
+	{"a page for a join stays where the parent is gone or sealed", "grow.go", "case !isUnsettled(err):\n\t\ts.settlePages(ctx, parent.name, after, err == nil, []*page{p})", "case after.rev == None:\n\tcase err != nil:\n\t\ts.drop(ctx, []*page{p})"},
 	{"leaves are joined as they were when they were sealed", "tend.go", "entries = append(entries, n.entries...)", "if r, ok := s.index.recall(run[i].name); ok { entries = append(entries, r.node.entries[:len(r.node.entries)/2]...) }"},
 	{"a node takes its pages back only if they are all that it has", "tend.go", "if len(n.pages) != len(names) || replace(n.pages, names, []pointer{{}}) == nil {", "if false {"},
 	{"a page takes over where the one before it began", "node.go", "by[0].From = pages[i].From", "by[0].From = pages[i].From[:len(pages[i].From)/2]"},
