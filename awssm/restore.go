@@ -35,7 +35,7 @@ func (d *driver) restoreByName(ctx context.Context, name, value string, refusal 
 	case isNotFound(err) || isInvalidRequest(err):
 		return engine.None, d.blocked("CreateSecret", name, refusal)
 	case err != nil:
-		return engine.None, d.fail("DescribeSecret", name, false, err)
+		return engine.None, engine.NotWritten(d.fail("DescribeSecret", name, false, err))
 	case out.DeletedDate == nil: // restored by somebody else since
 		return engine.None, d.conflict("CreateSecret", name, refusal)
 	}
@@ -58,6 +58,7 @@ const (
 // in the end it deletes the secret again.
 func (d *driver) restore(ctx context.Context, name string, r rev, value string) (engine.Rev, error) {
 	restored := false // or may have been
+	written := false  // likewise
 	var failure error
 	for try := range maxRestores {
 		if try > 0 && !pause(ctx, restorePause<<(try-1)) {
@@ -74,7 +75,7 @@ func (d *driver) restore(ctx context.Context, name string, r rev, value string) 
 			if err == nil {
 				return made, d.replicate(ctx, name, r)
 			}
-			failure = err
+			failure, written = err, written || !errors.Is(err, engine.ErrNotWritten)
 		} else {
 			failure = d.fail("RestoreSecret", name, false, err)
 			restored = restored || !errors.Is(failure, oauthstore.ErrAccessDenied)
@@ -85,6 +86,12 @@ func (d *driver) restore(ctx context.Context, name string, r rev, value string) 
 	}
 	if restored && !isExists(failure) {
 		d.deleteAgain(ctx, r)
+	}
+	if !written {
+		return engine.None, engine.NotWritten(failure)
+	}
+	if f, ok := failure.(*engine.Fault); ok {
+		f.Outcome = nil // that of the last try alone
 	}
 	return engine.None, failure
 }

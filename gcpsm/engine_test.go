@@ -98,7 +98,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	enginetest.RunFaults(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
+	enginetest.RunFaults(t, func(t *testing.T) enginetest.Backend { return newBackend(t) }, 1)
 }
 
 func TestSlowService(t *testing.T) {

@@ -49,11 +49,16 @@ func (a *abandoned) take(name string) []entry {
 // with the nonces that the record carries.
 func (s *Store) releaseAbandoned(ctx context.Context, name string, but []string) {
 	for _, e := range s.abandoned.take(name) {
-		if claims(but, e.Nonce) {
-			continue
+		if !claims(but, e.Nonce) {
+			s.withdraw(ctx, name, e)
 		}
-		if err := s.release(ctx, e); err != nil {
-			s.abandoned.add(name, e)
-		}
+	}
+}
+
+// withdraw removes an entry that was made for a write of the secret, and that no record stands behind. If it cannot, the
+// next write tries again.
+func (s *Store) withdraw(ctx context.Context, name string, e entry) {
+	if err := s.release(ctx, e); err != nil {
+		s.abandoned.add(name, e)
 	}
 }

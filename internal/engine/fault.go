@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -29,8 +28,8 @@ type Fault struct {
 
 // NotWritten adds to the error of a write that nothing was written.
 func NotWritten(err error) error {
-	var f *Fault
-	if !errors.As(err, &f) {
+	f, ok := err.(*Fault)
+	if !ok {
 		return fmt.Errorf("%w: %w", err, ErrNotWritten)
 	}
 	known := *f

@@ -321,7 +321,7 @@ func (u *updating) entries() []entry {
 func (u *updating) withdraw(ctx context.Context, but []string) {
 	for _, c := range u.claims {
 		if !claims(but, c.entry.Nonce) {
-			_ = u.store.release(ctx, c.entry)
+			u.store.withdraw(ctx, u.name, c.entry)
 		}
 	}
 }
@@ -419,7 +419,7 @@ func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record, tri
 		s.tellLate(ctx, c, elapsed(begin))
 		return stored, nil
 	case !isUnsettled(err):
-		_ = s.release(ctx, c.entry) // nothing was stored, or it was deleted; where it stays it does no harm
+		s.withdraw(ctx, f.name, c.entry) // nothing was stored, or it was deleted
 	case !isOpen(err):
 		s.abandoned.add(f.name, c.entry)
 	}

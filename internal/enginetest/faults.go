@@ -109,12 +109,12 @@ func absent(id string) func(context.Context, Store) error {
 	}
 }
 
-// RunFaults makes every call of every method fail, in every way, once and from there on, and looks at
-// what is left: every secret is in the index, no error shows a secret, and the method, called again
+// RunFaults makes every call of every method fail, in every way, as often as the client sends a request, and from there on,
+// and looks at what is left: every secret is in the index, no error shows a secret, and the method, called again
 // when the service is well, does its work.
-func RunFaults(t *testing.T, newBackend func(t *testing.T) Backend) {
+func RunFaults(t *testing.T, newBackend func(t *testing.T) Backend, tries int) {
 	kinds := []testserver.Kind{testserver.FailBefore, testserver.FailAfter, testserver.DropAfter, testserver.Throttle, testserver.Deny}
-	runAll(t, newBackend, kinds, []int{1, -1}, runFault)
+	runAll(t, newBackend, kinds, []int{tries, -1}, runFault)
 }
 
 // RunHang makes every call of every method hang and checks that the caller's deadline is kept.
@@ -135,7 +135,7 @@ func runAll(t *testing.T, newBackend func(t *testing.T) Backend, kinds []testser
 		for position := range countCalls(t, newBackend, m) {
 			for _, kind := range kinds {
 				for _, n := range times {
-					name := fmt.Sprintf("%s, call %d %v, %s", m.name, position+1, kind, map[int]string{1: "once", -1: "from there on"}[n])
+					name := fmt.Sprintf("%s, call %d %v, %d times", m.name, position+1, kind, n)
 					places <- struct{}{}
 					wg.Add(1)
 					go func() {
