@@ -264,7 +264,7 @@ func TestRekey_goesOnWithTheOthersIfOneCannotBeWritten(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := newMemory()
 		fits := under("large", "carol")
-		fits.Extra = `"` + strings.Repeat("x", 60000) + `"`
+		fits.Extra = `{"x":"` + strings.Repeat("x", 60000) + `"}`
 		for _, token := range []oauthstore.OAuthToken{fits, under("denied", "alice"), under("foreign", "bob"), under("unread", "dave"), under("fine", "erin")} {
 			save(t, m.store(), token)
 		}
