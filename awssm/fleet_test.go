@@ -40,7 +40,7 @@ func TestFleet_aDay(t *testing.T) {
 
 func TestFleet_accessTokensForSeconds(t *testing.T) {
 	startFleet(t, fleet.Fleet{
-		Instances: 50, Run: 2 * time.Minute, Lifetime: 5 * time.Second, Latency: 200 * time.Millisecond, Lease: 2 * time.Second,
-		Kills: 40, Grace: time.Minute, Lag: time.Second,
+		Instances: 50, Run: time.Minute, Lifetime: 5 * time.Second, Latency: 200 * time.Millisecond, Lease: 2 * time.Second,
+		Kills: 20, Grace: time.Minute, Lag: time.Second,
 	}, []Option{WithVersionQuota(0)}, awssmtest.WithVersionQuota(0), awssmtest.WithStaleReads(time.Second))
 }

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	scale = flag.Int("scale", 250, "how many users TestScale has")
+	scale = flag.Int("scale", 120, "how many users TestScale has")
 	hours = flag.Int("hours", 5, "how long TestScale_hourlyRefreshes goes on; a year has 8760")
 )
 

@@ -168,7 +168,7 @@ func TestBound_theCallersOwnEndIsSaid(t *testing.T) {
 func TestDeleteTokens_endsWhereNothingGetsThrough(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := newMemory()
-		for i := range 200 {
+		for i := range 60 {
 			save(t, m.store(), under(fmt.Sprint("x", i), fmt.Sprint("user", i)))
 		}
 		m.around = func(ctx context.Context, c call, run func() error) error {

@@ -14,7 +14,7 @@ import (
 	reference "github.com/oauthstore/oauthstore/memory"
 )
 
-var histories = flag.Int("histories", 300, "how many histories TestDifferential runs")
+var histories = flag.Int("histories", 100, "how many histories TestDifferential runs")
 
 // TestDifferential gives calls that the seed decides on, one after another, to three stores in turn, each with
 // an index of its own age in its cache, and to a store that has neither index nor cache. They must give the

@@ -2,4 +2,4 @@
 
 package engine
 
-const defaultSchedules = 100
+const defaultSchedules = 40

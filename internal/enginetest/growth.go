@@ -20,7 +20,7 @@ import (
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-var growth = flag.Int("growth", 1000, "up to how many tokens RunGrowth lets a store grow: 10, 100, 1000 and so on")
+var growth = flag.Int("growth", 100, "up to how many tokens RunGrowth lets a store grow: 10, 100, 1000 and so on; it has pages from 1000 on")
 
 // Growth is what a call costs in requests, whatever the number of tokens.
 type Growth struct {
