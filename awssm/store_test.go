@@ -2,6 +2,7 @@ package awssm_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/awssm"
@@ -35,6 +36,16 @@ func TestStore_shared(t *testing.T) {
 	storetest.RunShared(t, func(t *testing.T) func() oauthstore.TokenStore {
 		srv := newServer(t)
 		return func() oauthstore.TokenStore { return newStore(t, srv) }
+	})
+}
+
+// One process sees what it has written, however far reads lag behind.
+func TestStore_whereReadsLagBehind(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
+		srv := awssmtest.NewServer(awssmtest.WithStaleReads(time.Hour))
+		t.Cleanup(srv.Close)
+		return newStore(t, srv)
 	})
 }
 

@@ -135,8 +135,11 @@ func (s *Store) failure(ctx, bounded context.Context, err error) error {
 	if end := ended(ctx); end != nil {
 		return fmt.Errorf("%w (%w)", end, err)
 	}
-	if bounded.Err() != nil || isContext(err) {
+	switch {
+	case bounded.Err() != nil:
 		return &overdue{fmt.Sprintf("no answer in %v", s.timeout), err}
+	case isContext(err):
+		return &overdue{"no answer", err}
 	}
 	return err
 }
