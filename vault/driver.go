@@ -50,12 +50,13 @@ func (d *driver) path(branch, name string) string {
 // Get implements engine.Driver. Reads of one server see its writes: what follows after needs no search. Those of
 // another, a standby, may not: see [driver.behind].
 func (d *driver) Get(ctx context.Context, name string, _ engine.Rev) (engine.Record, engine.Rev, error) {
+	known := d.seen.Of(name)
 	secret, err := d.read(ctx, name)
 	if err != nil {
 		return engine.Record{}, engine.None, err
 	}
 	if secret == nil {
-		if d.behind(name, sighting{}) {
+		if d.behind(name, known, sighting{}) {
 			return engine.Record{}, engine.None, d.lags(name)
 		}
 		return engine.Record{}, version(0), d.checkMount(ctx)
@@ -70,7 +71,7 @@ func (d *driver) Get(ctx context.Context, name string, _ engine.Rev) (engine.Rec
 	d.isV2.Store(true)
 	data, ok := secret.Data["data"].(map[string]any)
 	n := number(metadata["version"])
-	if d.behind(name, sighting{number: n, gone: !ok}) {
+	if d.behind(name, known, sighting{number: n, gone: !ok}) {
 		return engine.Record{}, engine.None, d.lags(name)
 	}
 	rev := version(n)

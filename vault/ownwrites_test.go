@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
@@ -77,4 +78,17 @@ func (s *standby) RoundTrip(r *http.Request) (*http.Response, error) {
 		}, nil
 	}
 	return s.RoundTripper.RoundTrip(r)
+}
+
+// Its version numbers begin again, as if a standby lagged behind by far.
+func TestASecretWhoseMetadataWasDeletedIsBelievedAfterAWhile(t *testing.T) {
+	d := newBackend(t).driver()
+	known := sighting{number: 3}
+	d.seen.Update("token_a", func(sighting) sighting { return known })
+	require.True(t, d.behind("token_a", known, sighting{number: 1}))
+	known.behind = time.Now().Add(-maxBehind)
+	d.seen.Update("token_a", func(sighting) sighting { return known })
+	require.False(t, d.behind("token_a", known, sighting{number: 1}))
+	require.False(t, d.behind("token_a", d.seen.Of("token_a"), sighting{number: 1}))
+	require.True(t, d.behind("token_a", d.seen.Of("token_a"), sighting{}))
 }

@@ -25,23 +25,24 @@ func (s sighting) newer(other sighting) sighting {
 // secret was deleted with its metadata, so that its numbers began again, or a deletion was undone.
 const maxBehind = 10 * time.Second
 
-// behind reports whether what a read has shown is from before a state that was seen. Performance standbys of Vault
-// Enterprise, and standbys of OpenBao, answer reads from their own state.
-func (d *driver) behind(name string, shown sighting) (behind bool) {
-	if shown == d.seen.Of(name) {
+// behind reports whether what a read has shown is from before known, the state that was noted when the read began.
+// Performance standbys of Vault Enterprise, and standbys of OpenBao, answer reads from their own state.
+func (d *driver) behind(name string, known, shown sighting) (behind bool) {
+	if shown == known {
 		return false
 	}
-	d.seen.Update(name, func(known sighting) sighting {
-		if behind = known.newer(shown) != shown; !behind {
+	behind = known.newer(shown) != shown
+	d.seen.Update(name, func(now sighting) sighting {
+		switch {
+		case !behind:
+			return now.newer(shown)
+		case now.behind.IsZero():
+			now.behind = time.Now()
+		case time.Since(now.behind) > maxBehind:
+			behind = false
 			return shown
 		}
-		if known.behind.IsZero() {
-			known.behind = time.Now()
-		}
-		if behind = time.Since(known.behind) <= maxBehind; behind {
-			return known
-		}
-		return shown
+		return now
 	})
 	return behind
 }
