@@ -45,7 +45,7 @@
 //   - to return what was found: [Record.Found]
 //   - to lease: [Lease.Take], [Lease.Check]
 //
-// Package storetest is the contract as tests. Package memory shows both in use.
+// Package storetest is the contract as tests: Run for one process, RunShared for several. Package memory shows both in use.
 //
 // # Compatibility
 //

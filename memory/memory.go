@@ -1,5 +1,8 @@
 // Package memory keeps OAuth tokens in the memory of the process: what a unit test needs, and the
 // plainest implementation of the contract of [oauthstore.TokenStore].
+//
+// It is for one process. All users in that process have to share one [Store], which then passes both suites of package
+// storetest. Two Stores have nothing in common.
 package memory
 
 import (

@@ -1,12 +1,19 @@
-// Package storetest is the conformance suite of [oauthstore.TokenStore]: what passes it may be used
-// wherever a TokenStore is asked for. The stores of this module pass it, and a store of your own
-// should:
+// Package storetest is the conformance suite of [oauthstore.TokenStore]. It has two entries:
+//
+//   - [Run] checks one store. A store that passes it keeps the contract for all goroutines of one process.
+//   - [RunShared] checks several stores over one service. A store that passes both may be used wherever a TokenStore is
+//     asked for, by any number of processes. A store that passes Run alone should say in its documentation that it is
+//     for one process.
+//
+// The stores of awssm, vault and gcpsm pass both. A store of your own should pass Run:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
 //			return mystore.New(t.TempDir())
 //		})
 //	}
+//
+// Neither makes a service fail, throttle or lag: what a store does then is for tests of its own.
 //
 // The secrets in the suite's tokens are made up, so its messages show them.
 package storetest
@@ -25,11 +32,10 @@ import (
 	"github.com/oauthstore/oauthstore"
 )
 
-// Run checks that the stores which newStore makes keep the contract of [oauthstore.TokenStore], and
+// Run checks that the stores which newStore makes keep the contract of [oauthstore.TokenStore] within one process, and
 // those of [oauthstore.TokenUpdater], [oauthstore.TokenRanger] and [oauthstore.TokenLeaser] where they have their
-// methods. Each
-// subtest asks for a store of its own, which must be empty; some use it from several goroutines.
-// Subtests run one after another.
+// methods. Each subtest asks for a store of its own, which must be empty; some use it from several goroutines.
+// Subtests run one after another. A mutex in the store is enough to pass: see [RunShared].
 //
 // A store may refuse an id of more than 100 bytes as too long, and may answer one of several callers
 // at once with [oauthstore.ErrUnavailable], who then tries again.
