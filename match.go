@@ -110,19 +110,24 @@ func Match(token *OAuthToken, stored []*OAuthToken) *OAuthToken {
 // (see [Record.Superseded]), the one with the smallest id. So a copy of a token that comes back after its refresh token was
 // replaced does not become a second record. [Record.Merge] keeps the newer refresh token.
 func MatchSaved(token *OAuthToken, stored []*Record) *Record {
-	byToken := make(map[*OAuthToken]*Record, len(stored))
 	tokens := make([]*OAuthToken, len(stored))
 	for i, r := range stored {
-		tokens[i], byToken[&r.Token] = &r.Token, r
+		tokens[i] = &r.Token
 	}
-	found := Match(token, tokens)
-	if found == nil && RuleFor(token) == RuleRefreshToken && token.RefreshToken != "" {
-		had := digest(token.RefreshToken)
-		found = first(tokens, func(s *OAuthToken) bool {
-			return s.ClientID == token.ClientID && slices.Contains(byToken[s].Superseded, had)
-		})
+	if found := Match(token, tokens); found != nil {
+		return stored[slices.Index(tokens, found)]
 	}
-	return byToken[found]
+	if RuleFor(token) != RuleRefreshToken || token.RefreshToken == "" {
+		return nil
+	}
+	had := digest(token.RefreshToken)
+	var found *Record
+	for _, r := range stored {
+		if r.Token.ClientID == token.ClientID && slices.Contains(r.Superseded, had) && (found == nil || r.Token.ID < found.Token.ID) {
+			found = r
+		}
+	}
+	return found
 }
 
 func matchUser(token *OAuthToken, stored []*OAuthToken) *OAuthToken {

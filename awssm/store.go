@@ -29,7 +29,7 @@
 // # Permissions
 //
 // On arn:aws:secretsmanager:REGION:ACCOUNT:secret:PREFIX/*: GetSecretValue to read; PutSecretValue and
-// CreateSecret to save; DeleteSecret to delete; BatchGetSecretValue on * for GetTokens (without it
+// CreateSecret to save; DeleteSecret to delete; BatchGetSecretValue on * for GetTokens and finds by token (without it
 // tokens are read one by one), ListSecrets on * for Repair. DescribeSecret and RestoreSecret are for saving a
 // token whose secret waits in a recovery window. Without RestoreSecret that save is [oauthstore.ErrAccessDenied].
 // So it is without DescribeSecret where there is [WithRecoveryWindow]; else the secret may be one that the service

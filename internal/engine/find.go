@@ -168,9 +168,9 @@ func (l *lookup) mayBeUser(e entry) bool {
 // byToken finds the best match of all records. The remembered index decides only that a save is to insert, where the
 // insert's own write finds out what that index lacks: it sees one leaf, which has to be all.
 func (l *lookup) byToken(ctx context.Context) (*found, error) {
-	if entries, ok := l.store.index.recallAll(); ok && l.forSave {
-		l.whole = l.store.index.single()
-		if f, err := l.byHints(ctx, entries); err != nil || f == nil && l.whole {
+	if entries, ok := l.store.index.recallAll(); ok && l.forSave && l.store.index.single() {
+		l.whole = true
+		if f, err := l.byHints(ctx, entries); err != nil || f == nil {
 			return f, err
 		}
 	}

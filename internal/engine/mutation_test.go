@@ -67,7 +67,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"GetTokens reads the index", "store.go", "entries, err := s.allEntries(ctx, fresh)", "entries, ok := s.index.recallAll()\n\tvar err error\n\tif !ok {\n\t\tentries, err = s.allEntries(ctx, fresh)\n\t}"},
 	{"DeleteTokens misses nothing", "delete.go", "entries, err := s.allEntries(ctx, newest)", "entries, ok := s.index.recallAll()\n\tvar err error\n\tif !ok {\n\t\tentries, err = s.allEntries(ctx, newest)\n\t}"},
 	{"a miss is not believed without a read", "find.go", "case err != nil, f == nil && l.forSave, f != nil && l.sure(f):", "default:"},
-	{"a hit by a token in the remembered index is not believed without a read", "find.go", "err != nil || f == nil && l.whole {", "err != nil || true {"},
+	{"a hit by a token in the remembered index is not believed without a read", "find.go", "if f, err := l.byHints(ctx, entries); err != nil || f == nil {", "if f, err := l.byHints(ctx, entries); true {"},
 	{"a hint does not decide before records with a smaller id", "find.go", "case id < f.id:\n\t\treturn true\n", ""},
 	{"entries are removed where they are", "write.go", "changes[i].at = a.at.span", "changes[i].at = everywhere"},
 
