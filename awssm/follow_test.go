@@ -34,7 +34,7 @@ func TestGet_afterARefusalThatCannotReadTheNextVersionIsAnErrorAndNoAbsence(t *t
 			f.put(f.driver(), base, "two")
 			d := f.driverOver(&meddler{Client: f.Client, get: func(in *sm.GetSecretValueInput, call func() (*sm.GetSecretValueOutput, error)) (*sm.GetSecretValueOutput, error) {
 				if in.VersionId != nil {
-					f.srv.Inject(testserver.Fault{Op: "GetSecretValue", Kind: kind})
+					f.srv.Inject(testserver.Fault{Op: "GetSecretValue", Kind: kind, Times: -1})
 					return call()
 				}
 				return f.GetSecretValue(f.ctx, &sm.GetSecretValueInput{SecretId: in.SecretId, VersionId: aws.String(revision(base).version)})
