@@ -88,7 +88,10 @@ func fault(op, secret string, quiet bool, err error) error {
 	switch {
 	case errors.As(err, &api):
 		f.Code = code(api)
-		if !quiet {
+		switch {
+		case onReplica(api):
+			f.Message = "the client's region has only a copy of the secret: all stores must write to the region of the secret itself"
+		case !quiet:
 			f.Message = engine.Redact(api.ErrorMessage(), sent(err)...)
 		}
 	case errors.As(err, &half):
@@ -194,7 +197,7 @@ func classOf(err error) error {
 		if class, ok := classes[api.ErrorCode()]; ok {
 			return class
 		}
-		if strings.Contains(strings.ToLower(api.ErrorMessage()), onReplica) {
+		if onReplica(api) {
 			return oauthstore.ErrMisconfigured
 		}
 	}
@@ -229,11 +232,16 @@ func classOf(err error) error {
 
 // What the service and the SDK write, since they have no types for it.
 const (
-	onReplica     = "operation not permitted on a replica" // the client's region has only a copy of the secret
+	replicaText   = "operation not permitted on a replica" // of several codes; AWS has written it in both cases
 	badEndpoint   = "Invalid Configuration: "              // without a region, among others (secretsmanager, endpoint rules)
 	noIdentity    = "get identity: "                       // there are no credentials (secretsmanager, resolveIdentityMiddleware)
 	processOutput = "process output:"                      // text that may hold credentials follows (credentials/processcreds)
 )
+
+// onReplica reports whether a write was refused since the client's region has only a copy of the secret.
+func onReplica(err smithy.APIError) bool {
+	return strings.Contains(strings.ToLower(err.ErrorMessage()), replicaText)
+}
 
 // noAnswer reports whether the request got no answer, or only a part of one.
 func noAnswer(err error) bool {

@@ -110,7 +110,7 @@ func TestErrors_overTheWireHaveAClassAndATextOfOneBoundedLineWithoutSecrets(t *t
 		}, oauthstore.ErrAccessDenied, "InvalidSignatureException"},
 		"no subscription": {answerJSON(400, "SubscriptionRequiredException", "The AWS Access Key Id needs a subscription for the service"), oauthstore.ErrAccessDenied, "SubscriptionRequiredException"},
 		"a copy in another region": {answerJSON(400, "InvalidParameterException", "Operation not permitted on a replica secret. Call must be made in primary secret's region."),
-			oauthstore.ErrMisconfigured, "InvalidParameterException"},
+			oauthstore.ErrMisconfigured, "(InvalidParameterException): the client's region has only a copy of the secret"},
 		"a copy, by the other code": {answerJSON(400, "InvalidRequestException", "Operation not permitted on a replica secret. Call must be made in primary secret's region."),
 			oauthstore.ErrMisconfigured, "InvalidRequestException"},
 		"another service":          {answerJSON(400, "UnknownOperationException", ""), oauthstore.ErrMisconfigured, "UnknownOperationException"},

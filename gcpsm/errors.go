@@ -3,6 +3,7 @@ package gcpsm
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -48,6 +49,9 @@ func classOf(op string, err error) error {
 // projectReasons are the reasons for a refusal by which the project is not what it should be (google.api.ErrorReason).
 var projectReasons = []string{"SERVICE_DISABLED", "BILLING_DISABLED", "CONSUMER_INVALID", "RESOURCE_PROJECT_INVALID", "SERVICE_NOT_VISIBLE"}
 
+// reasonForm is what a reason looks like (google.rpc.ErrorInfo): a word of the service, which holds nothing that was sent.
+var reasonForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,62}$`)
+
 // reason returns the reason in an error's details (google.rpc.ErrorInfo), if there is one.
 func reason(err error) string {
 	for _, detail := range status.Convert(err).Details() {
@@ -88,8 +92,11 @@ func fault(op, secret string, quiet bool, err error) error {
 		Backend: "gcpsm", Op: op, Secret: secret,
 		Class: classOf(op, err), Code: s.Code().String(), Err: err,
 	}
-	if !quiet {
+	switch {
+	case !quiet:
 		f.Message, _, _ = strings.Cut(s.Message(), pageBegins)
+	case reasonForm.MatchString(reason(err)):
+		f.Message = reason(err)
 	}
 	// gRPC has words of its own for the end of a context, and says them before the context does.
 	switch s.Code() {

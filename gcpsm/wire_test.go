@@ -160,6 +160,15 @@ func TestErrors_overTheWireHaveAClassAndATextOfOneBoundedLineWithoutSecrets(t *t
 	}
 }
 
+// The message of an answer to a write may quote the token; the reason is a word of the service.
+func TestErrors_ofAWriteShowTheReasonAndNotTheMessage(t *testing.T) {
+	for reason, shown := range map[string]bool{"SERVICE_DISABLED": true, "IAM_PERMISSION_DENIED": true, accessToken: false, "": false} {
+		err := calls(t, wire(t, answering(codes.PermissionDenied, "quotes "+accessToken, because(reason))))["add"]
+		requireText(t, err)
+		require.Equal(t, shown, strings.HasSuffix(err.Error(), "(PermissionDenied): "+reason), err.Error())
+	}
+}
+
 // Only where a request names a project and no secret does it say that there is no such project.
 func TestErrors_ofAProjectThatIsNotThereAreErrMisconfigured(t *testing.T) {
 	d := wire(t, answering(codes.NotFound, "Project [projects/1] not found."))

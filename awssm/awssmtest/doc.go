@@ -37,6 +37,7 @@
 //     status of its primary here), and the operations not named above, which are answered with
 //     UnknownOperationException.
 //   - Request rates, the number of secrets in an account, and the characters that tags may have.
+//   - What emulators of others do otherwise, but for [WithEmulatorQuirks].
 //   - What is eventual is so after a fixed time, to keep tests repeatable: the order of a batch is
 //     the only thing that is left to chance.
 package awssmtest
