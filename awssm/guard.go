@@ -25,8 +25,8 @@ type guard struct {
 	absent atomic.Bool // the server has not: the driver writes nothing more
 }
 
-// awsDomains are those of AWS's own endpoints in its usual partitions, VPC endpoints included. In another one the first
-// write costs a call more.
+// awsDomains are those of AWS's own endpoints, VPC endpoints included. In a partition that is missing here a process's
+// first write costs two calls more.
 var awsDomains = []string{
 	"amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "api.aws", "api.amazonwebservices.com.cn", "api.amazonwebservices.eu",
 }
@@ -44,7 +44,7 @@ func fromAWS(answer middleware.Metadata) bool {
 
 // written returns the revision that a write has made, of the value and with the token as the version's id.
 //
-// It makes sure that the server guards writes before any write has succeeded there: see checkGuard.
+// At the first write it makes sure that the server guards writes: see checkGuard.
 func (d *driver) written(ctx context.Context, op, name, token, value string, arn, version *string, answer middleware.Metadata) (engine.Rev, error) {
 	made := rev{arn: aws.ToString(arn), version: token}
 	id := aws.ToString(version)
@@ -66,10 +66,11 @@ func (d *driver) written(ctx context.Context, op, name, token, value string, arn
 
 // checkGuard makes sure of the server after the first write, which has made a version: it sends other content under the
 // version's id, and for the secret's name. Both must be refused. The other content differs by a space at the end, so that
-// nothing is lost if it is not. A check that gets no answer is made again at the next write.
+// nothing is lost if it is not. A check that gets no answer is made again at the next write, and the engine settles this
+// one as any write without an answer.
 //
-// One of the two would not do: a process that has met no such server yet makes its first write, whatever that is, and it
-// may destroy what a process has saved that has looked at less.
+// Checking only what the first write rests on would not do. The first write of another process, of either kind, destroys
+// what was saved before that process finds out.
 func (d *driver) checkGuard(ctx context.Context, name string, made rev, other string) error {
 	_, err := d.client.PutSecretValue(ctx, &sm.PutSecretValueInput{
 		SecretId: aws.String(made.arn), ClientRequestToken: aws.String(made.version), SecretString: aws.String(other),
