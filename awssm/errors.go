@@ -202,7 +202,7 @@ func classOf(err error) error {
 		}
 	}
 	var half *smithy.DeserializationError
-	identity := strings.Contains(err.Error(), noIdentity) // then the answer, if any, is that of whoever gives credentials
+	identity := strings.Contains(err.Error(), noIdentity) // the answer, if any, is then of a provider of credentials
 	switch status := statusOf(err); {
 	case status == http.StatusTooManyRequests:
 		return oauthstore.ErrThrottled

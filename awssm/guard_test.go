@@ -41,7 +41,7 @@ func eachCareless(t *testing.T, test func(t *testing.T, f fixture)) {
 	}
 }
 
-// However often it is tried, by however many processes: a save that succeeds would be one that can be lost.
+// However often it is tried, by however many processes: a save that succeeded could be lost.
 func TestSaveToken_neverSucceedsOnAServerThatDoesNotGuardWrites(t *testing.T) {
 	eachCareless(t, func(t *testing.T, f fixture) {
 		for range 3 {

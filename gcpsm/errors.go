@@ -15,7 +15,7 @@ import (
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// classOf files an error by its status code (google.rpc.Code), and where that is not enough by its details. What may
+// classOf files an error by its status code (google.rpc.Code), and by its details if that is not enough. What may
 // have taken effect without saying so is unavailable: the engine reads back.
 func classOf(op string, err error) error {
 	switch status.Code(err) {

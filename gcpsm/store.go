@@ -51,7 +51,7 @@
 //	credentials that are missing or expired; an IAM or organization policy; a key          [oauthstore.ErrAccessDenied]
 //	a project that does not exist, or without the API or billing; another service's address [oauthstore.ErrMisconfigured]
 //	a rate or a quota                                                                      [oauthstore.ErrThrottled]
-//	no answer, or one that says that the service cannot                                    [oauthstore.ErrUnavailable]
+//	no answer, or an error of the service's own                                            [oauthstore.ErrUnavailable]
 //
 // # Permissions
 //
