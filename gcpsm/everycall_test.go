@@ -174,6 +174,14 @@ func scenes() map[string]scene {
 			},
 			do: get, want: "d", bestEffort: []string{"ListSecretVersions denied"},
 		},
+		"a read of a secret that had one version and was deleted by hand": {
+			before: func(t *testing.T, b backend, d *driver) {
+				b.save(t, "a")
+				read(t, d, &rec, &base)
+				b.deleteSecret(t, "oauthstore__token_x")
+			},
+			do: get, want: "absent", bestEffort: []string{"ListSecretVersions denied"},
+		},
 		"a probe": {
 			before: func(t *testing.T, b backend, d *driver) { b.save(t, "a", "b") },
 			do:     probe, want: "b",
