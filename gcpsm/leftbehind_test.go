@@ -144,3 +144,71 @@ func TestVersionsLeftBehind_areLookedForOnlyWhereTheyMayBe(t *testing.T) {
 		})
 	}
 }
+
+// What the list does not show yet is destroyed once more.
+func TestVersionsLeftBehind_areGoneWhereTheListLags(t *testing.T) {
+	b, before := newBackend(t), newBackend(t)
+	ctx := context.Background()
+	client := lister{b.client(t), before.client(t)}
+	save := func(access string) {
+		s, err := New(client, "my-project")
+		require.NoError(t, err)
+		require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "x", AccessToken: access}))
+	}
+	save("SECRET")
+	b.srv.Inject(testserver.Fault{Op: "DestroySecretVersion", Kind: testserver.FailBefore})
+	for i := range 1 + lookAfter {
+		save(fmt.Sprint(i))
+	}
+	b.noSecrets(t)
+	require.Equal(t, 1, b.active("oauthstore__token_x"))
+}
+
+// A list that hangs holds no write up, and is not asked for again with the next one.
+func TestVersionsLeftBehind_areNotWaitedFor(t *testing.T) {
+	b := newBackend(t)
+	ctx := context.Background()
+	for i := range 1 + lookAfter {
+		b.save(t, fmt.Sprint(i))
+	}
+	b.srv.Inject(testserver.Fault{Op: "ListSecretVersions", Kind: testserver.Hang, Times: -1})
+	b.srv.ResetRequests()
+	s := b.NewStore(t)
+	for i := range 3 {
+		require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "x", AccessToken: fmt.Sprint("another ", i)}))
+	}
+	require.Equal(t, 1, b.srv.Count("ListSecretVersions"))
+}
+
+// The index has them too, also if as many leave as come: a delete destroys none.
+func TestVersionsLeftBehind_areGoneFromTheIndex(t *testing.T) {
+	for processes := range map[int]bool{1: true, 100: true} {
+		t.Run(fmt.Sprintf("processes: %d", processes), func(t *testing.T) {
+			b := newBackend(t)
+			ctx := context.Background()
+			stores := make([]oauthstore.TokenStore, processes)
+			for i := range stores {
+				stores[i] = b.NewStore(t)
+			}
+			n := 0
+			comeAndGo := func() {
+				n++
+				id := fmt.Sprint(n)
+				s := stores[n%processes]
+				require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: id, AccessToken: "a"}))
+				require.NoError(t, s.DeleteToken(ctx, id))
+			}
+			comeAndGo()
+			b.srv.Inject(testserver.Fault{Op: "DestroySecretVersion", Secret: "oauthstore__index", Kind: testserver.Throttle, Times: 5})
+			for range 5 {
+				comeAndGo()
+			}
+			require.Greater(t, b.active("oauthstore__index"), 5)
+			b.srv.ClearFaults()
+			for range lookAfter {
+				comeAndGo()
+			}
+			require.LessOrEqual(t, b.active("oauthstore__index"), 2, "the delete's is superseded by the next insert")
+		})
+	}
+}

@@ -108,17 +108,15 @@ func TestDelete_findsVersionsLeftBehindAmongMany(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBackend(t, opts...)
 			ctx := context.Background()
-			s := b.NewStore(t)
-			save := func(access string) {
-				require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "x", AccessToken: access}))
-			}
-			save("SECRET")
+			b.save(t, "SECRET")
 			b.srv.Inject(testserver.Fault{Op: "DestroySecretVersion", Kind: testserver.FailBefore})
-			save("1")
+			b.save(t, "1")
 			b.srv.Inject(testserver.Fault{Op: "ListSecretVersions", Kind: testserver.Deny, Times: -1})
+			s := b.NewStore(t)
 			for i := range 300 {
-				save(fmt.Sprint("n", i))
+				require.NoError(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "x", AccessToken: fmt.Sprint("n", i)}))
 			}
+			require.Equal(t, 2, b.active("oauthstore__token_x"), "who may not look finds nothing")
 			err := b.NewStore(t).DeleteToken(ctx, "x")
 			require.ErrorIs(t, err, oauthstore.ErrAccessDenied, "who may not look has not deleted")
 			b.srv.ClearFaults()
