@@ -19,7 +19,7 @@
 //	OAUTHSTORE_TEST_GOOGLE_QUOTAS=1    a project takes 600 writes a minute, a secret two a second
 //
 // The tests of Google wait for what a lagging service does not show yet, up to five minutes, and send a throttled
-// request again until it is accepted. With the quotas they take about a quarter of an hour.
+// request again until it is accepted. With the quotas they take some twenty minutes.
 //
 // What a run makes on a server has a random prefix, oauthstore-test-…, and is removed at the end, also of a run that
 // fails.
