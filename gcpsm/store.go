@@ -32,9 +32,12 @@
 //
 // If a destroy fails, or the process dies before it, the save has succeeded, and the version that it superseded is
 // left: its credentials can be read, and it is billed. Later saves of the same token destroy it. If the process saves
-// the token again, that save does; if other processes do, the eighth save at the latest, which costs one
-// ListSecretVersions more. Each save destroys up to four versions that were left. If the token is not saved again, they
-// stay until it is deleted. A delete that cannot destroy all versions returns an error, and the next one goes on.
+// the token again, that save does; if other processes do, the eighth save at the latest. Each save destroys up to four
+// versions that were left. If the token is not saved again, they stay until it is deleted. A delete that cannot destroy
+// all versions returns an error, and the next one goes on.
+//
+// A process does not know whether another one's destroy has failed. So if several processes save a token in turn, one
+// save in eight costs a ListSecretVersions more. A process that saves alone never makes it.
 //
 // Where an administrator has set a secret's version_destroy_ttl, a version is disabled first, and destroyed
 // after that time. Until then the credential is billed, and who may enable versions can recover it, of a

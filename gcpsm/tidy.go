@@ -45,10 +45,11 @@ type leftovers struct {
 
 // clean returns the lowest version that may be left: all below are certainly destroyed.
 func (l leftovers) clean() int {
+	lowest := l.known
 	if len(l.left) > 0 {
-		return min(l.known, l.left[0])
+		lowest = min(lowest, l.left[0])
 	}
-	return max(l.known, 1)
+	return max(lowest, 1)
 }
 
 // leave notes versions that should have been destroyed and are not.
