@@ -131,6 +131,8 @@ func (s *Store) FindTokenByID(ctx context.Context, id string) (*oauthstore.OAuth
 // nothing changes. A new one costs an AccessSecretVersion, an AddSecretVersion and one or two
 // DestroySecretVersion of the index, a CreateSecret and an AddSecretVersion. One in some hundred new ones also divides a
 // page of the index, which costs a CreateSecret and an AddSecretVersion for each new page, and a few calls more.
+//
+// It succeeds although a DestroySecretVersion fails; the package comment says what that leaves, and for how long.
 func (s *Store) SaveToken(ctx context.Context, token *oauthstore.OAuthToken) error {
 	return s.engine.SaveToken(ctx, token)
 }
