@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 
 	"github.com/oauthstore/oauthstore"
 )
@@ -36,19 +37,12 @@ type AEADWithContext interface {
 }
 
 // A Keyset is an [AEAD] that holds several keys: it encrypts under the primary one and decrypts under all. IsPrimary
-// reports whether a ciphertext that it has decrypted is under the primary key. Without this method every ciphertext
-// that the AEAD decrypts counts as being under the newest key, so that [oauthstore.Rekeyer] cannot tell when an older
-// key of the keyset is no longer needed.
+// reports whether a ciphertext that it has decrypted is under the primary key.
 //
-// A ciphertext of a Tink keyset begins with the byte 1 and the key's id, as four bytes, most significant first
-// (keyset.Handle.Primary, Entry.KeyID), if the key has the output prefix TINK:
-//
-//	type keyset struct {
-//		tink.AEAD
-//		prefix []byte // binary.BigEndian.AppendUint32([]byte{1}, primary.KeyID())
-//	}
-//
-//	func (k keyset) IsPrimary(ciphertext []byte) bool { return bytes.HasPrefix(ciphertext, k.prefix) }
+// An AEAD of a Tink keyset needs no such method if the keys have the output prefix TINK, as those of Tink's templates for
+// AEADs do: their ciphertexts begin with the byte 1 and four bytes that tell the key. Of any other AEAD without this
+// method, everything that it decrypts counts as being under the newest key, so that [oauthstore.Rekeyer] does not find
+// what is under an older key of the keyset.
 type Keyset interface {
 	AEAD
 	IsPrimary(ciphertext []byte) bool
@@ -107,7 +101,7 @@ type key struct {
 	aead   AEAD
 	remote AEADWithContext // nil if it has no such methods
 	keyset interface{ IsPrimary([]byte) bool }
-	prefix []byte // of the associated data
+	scope  []byte // what stands before the associated data
 }
 
 func newKey(a AEAD) (key, error) {
@@ -116,7 +110,7 @@ func newKey(a AEAD) (key, error) {
 		if s.scope == "" || strings.ContainsRune(s.scope, 0) {
 			return key{}, errors.New("codec: Scoped: the scope must be a text without a zero byte, and not empty")
 		}
-		a, k.prefix = s.key, append([]byte(s.scope+"\x00"), k.prefix...)
+		a, k.scope = s.key, append([]byte(s.scope+"\x00"), k.scope...)
 	}
 	k.aead = a
 	var of any = a
@@ -129,12 +123,40 @@ func newKey(a AEAD) (key, error) {
 }
 
 func (k key) associated(secret Secret) []byte {
-	return append(bytes.Clone(k.prefix), secret.Resource...)
+	return append(bytes.Clone(k.scope), secret.Resource...)
 }
 
-// madeByPrimary reports whether the ciphertext, which k has decrypted, is as k would encrypt now.
-func (k key) madeByPrimary(ciphertext []byte) bool {
-	return k.keyset == nil || k.keyset.IsPrimary(ciphertext)
+// A prefix is what tells the keys of a Tink keyset apart, learned from the ciphertexts that were made: the byte 1 and the
+// id of the key (https://developers.google.com/tink/wire-format).
+type prefix struct {
+	mu     sync.Mutex
+	begins []byte // all of them so far
+	made   int
+	vary   bool // they do not begin alike: it is no such keyset
+}
+
+const prefixSize = 5
+
+// learn takes note of a ciphertext of the newest key.
+func (p *prefix) learn(ciphertext []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.vary:
+	case len(ciphertext) < prefixSize || ciphertext[0] != 1 || p.made > 0 && !bytes.HasPrefix(ciphertext, p.begins):
+		p.vary = true
+	default:
+		p.begins = bytes.Clone(ciphertext[:prefixSize])
+		p.made++
+	}
+}
+
+// tellsApart reports whether the ciphertext is surely of another key of the keyset. Two ciphertexts of an AEAD that
+// begins them with random bytes do not begin alike.
+func (p *prefix) tellsApart(ciphertext []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.vary && p.made > 1 && !bytes.HasPrefix(ciphertext, p.begins)
 }
 
 // maxCalls is how many calls of AEADs a codec makes at a time.

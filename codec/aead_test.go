@@ -252,6 +252,69 @@ func (p prefixed) Decrypt(ciphertext, data []byte) ([]byte, error) {
 	return p.keys[ciphertext[0]].Decrypt(ciphertext[1:], data)
 }
 
+// tinkKeyset has no method to tell its keys apart: its ciphertexts begin with 1 and four bytes, as Tink's do.
+type tinkKeyset struct{ keys prefixed }
+
+func (k tinkKeyset) Encrypt(plaintext, data []byte) ([]byte, error) {
+	ciphertext, err := k.keys.Encrypt(plaintext, data)
+	return append([]byte{1, 0xca, 0xfe, 0}, ciphertext...), err
+}
+
+func (k tinkKeyset) Decrypt(ciphertext, data []byte) ([]byte, error) {
+	return k.keys.Decrypt(ciphertext[4:], data)
+}
+
+func TestOpen_tellsTheKeysOfATinkKeysetApart(t *testing.T) {
+	keyset := func(primary byte) *codec.Encrypted {
+		return encrypted(t, tinkKeyset{prefixed{primary, map[byte]codec.AEAD{1: key(t, 1), 2: key(t, 2)}}})
+	}
+	seal := func(e *codec.Encrypted) codec.Document {
+		d, err := e.Seal(t.Context(), secret, document)
+		require.NoError(t, err)
+		return d
+	}
+	before, e := seal(keyset(1)), keyset(2)
+	for made := range 4 {
+		_, current, err := e.Open(t.Context(), secret, before)
+		require.NoError(t, err)
+		require.Equal(t, made < 2, current, "%d ciphertexts were made under the newest key", made)
+		_, current, err = e.Open(t.Context(), secret, seal(e))
+		require.NoError(t, err)
+		require.True(t, current)
+	}
+}
+
+// A ciphertext that begins with random bytes begins with 1 now and then.
+func TestOpen_takesNoAEADForAKeysetThatIsNone(t *testing.T) {
+	for _, begin := range []string{"", "\x01", "\x01abc", "\x00abcd", "\x00\x00\x00\x71\x01"} {
+		e := encrypted(t, beginning{key(t, 1), begin})
+		before, err := encrypted(t, beginning{key(t, 1), "\x01wxyz"[:len(begin)]}).Seal(t.Context(), secret, document)
+		require.NoError(t, err)
+		for range 100 {
+			_, err := e.Seal(t.Context(), secret, document)
+			require.NoError(t, err)
+			_, current, err := e.Open(t.Context(), secret, before)
+			require.NoError(t, err)
+			require.True(t, current, "%q", begin)
+		}
+	}
+}
+
+// beginning puts something before its ciphertexts, and reads them whatever stands there.
+type beginning struct {
+	codec.AEAD
+	begin string
+}
+
+func (b beginning) Encrypt(plaintext, data []byte) ([]byte, error) {
+	ciphertext, err := b.AEAD.Encrypt(plaintext, data)
+	return append([]byte(b.begin), ciphertext...), err
+}
+
+func (b beginning) Decrypt(ciphertext, data []byte) ([]byte, error) {
+	return b.AEAD.Decrypt(ciphertext[len(b.begin):], data)
+}
+
 func (p prefixed) IsPrimary(ciphertext []byte) bool {
 	return bytes.HasPrefix(ciphertext, []byte{p.primary})
 }

@@ -26,6 +26,7 @@ type Encrypted struct {
 
 	keys  []key // the primary and the older ones
 	calls calls
+	made  prefix // of the ciphertexts under the primary
 }
 
 var (
@@ -122,6 +123,7 @@ func (e *Encrypted) Seal(ctx context.Context, secret Secret, d Document) (Docume
 		}
 		return nil, &cipherError{text: "codec: encrypt: the AEAD failed", err: err}
 	}
+	e.made.learn(ciphertext)
 	sealed := make(Document, 2)
 	SetFormat(sealed)
 	sealed.Set(encryptedField, base64.StdEncoding.EncodeToString(ciphertext))
@@ -165,11 +167,19 @@ func (e *Encrypted) decrypt(ctx context.Context, ciphertext []byte, secret Secre
 	for i, k := range e.keys {
 		plaintext, failure := e.calls.decrypt(ctx, k, ciphertext, secret)
 		if failure == nil {
-			return plaintext, i == 0 && k.madeByPrimary(ciphertext), nil
+			return plaintext, i == 0 && e.isNewest(k, ciphertext), nil
 		}
 		err = errors.Join(err, failure)
 	}
 	return nil, false, err
+}
+
+// isNewest reports whether the ciphertext, which the primary AEAD has decrypted, is under the newest key of that.
+func (e *Encrypted) isNewest(primary key, ciphertext []byte) bool {
+	if primary.keyset != nil {
+		return primary.keyset.IsPrimary(ciphertext)
+	}
+	return !e.made.tellsApart(ciphertext)
 }
 
 // cipherError keeps an AEAD's error, which has been near a plaintext, within reach of errors.As and out

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/codec"
 )
 
 // Rekey implements oauthstore.Rekeyer.
@@ -23,7 +24,7 @@ func (s *Store) Rekey(ctx context.Context, opts oauthstore.RekeyOptions) (*oauth
 		return r.report, fmt.Errorf("%w: the store's codec has no keys", errors.ErrUnsupported)
 	}
 	err := ctx.Err()
-	for _, step := range []func(context.Context) error{r.list, r.readIndex, r.write} {
+	for _, step := range []func(context.Context) error{r.tryKey, r.list, r.readIndex, r.write} {
 		if err == nil {
 			err = step(ctx)
 		}
@@ -51,6 +52,17 @@ func (r *rekeying) progress(step string, done, total int) {
 	if r.opts.Progress != nil {
 		r.opts.Progress(oauthstore.RekeyProgress{Step: step, Done: done, Total: total})
 	}
+}
+
+// tryKey makes sure that the newest key can be used. From two ciphertexts the codec learns how to tell those of other keys
+// of a keyset.
+func (r *rekeying) tryKey(ctx context.Context) error {
+	for range 2 {
+		if _, err := r.store.sealDocument(ctx, indexName, codec.Document{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // list takes note of the secrets that the service lists: tokens that the index does not have, and pages that nothing

@@ -206,6 +206,36 @@ func TestRekey_besideWriters(t *testing.T) {
 	})
 }
 
+// A keyset is as Tink's: its ciphertexts begin with 1 and the id of the key, and it decrypts under all of its keys.
+type keyset struct {
+	primary byte
+	keys    map[byte]codec.AEAD
+}
+
+func (k keyset) Encrypt(plaintext, data []byte) ([]byte, error) {
+	ciphertext, err := k.keys[k.primary].Encrypt(plaintext, data)
+	return append([]byte{1, 0xca, 0xfe, 0, k.primary}, ciphertext...), err
+}
+
+func (k keyset) Decrypt(ciphertext, data []byte) ([]byte, error) {
+	return k.keys[ciphertext[4]].Decrypt(ciphertext[5:], data)
+}
+
+func TestRekey_ofAKeysetWithSeveralKeys(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		keys := map[byte]codec.AEAD{1: aesKey(t, 1), 2: aesKey(t, 2)}
+		save(t, New(m, sealedWith(t, keyset{1, keys}), time.Hour), under("x", "alice"))
+		during := New(m, sealedWith(t, keyset{2, keys}), time.Hour)
+		require.Len(t, rekey(t, during, oauthstore.RekeyOptions{DryRun: true}).Remaining, 2)
+		report := rekey(t, during, oauthstore.RekeyOptions{})
+		require.True(t, report.Done())
+		require.Equal(t, 2, report.Rekeyed)
+		delete(keys, 1)
+		m.wantMoved(t, sealedWith(t, keyset{2, keys}), "x")
+	})
+}
+
 func TestRekey_besideAnotherWritesEachSecretOnce(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := newMemory()
@@ -292,13 +322,17 @@ func TestRekey_goesOnWithTheOthersIfOneCannotBeWritten(t *testing.T) {
 func TestRekey_endsIfTheKeysOrTheServiceCannotBeReached(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := newMemory()
-		fill(t, m.store(), 5)
+		save(t, m.store(), under("x", "alice"))
 		down := failingKey{fmt.Errorf("%w: the key service", oauthstore.ErrUnavailable)}
 		report, err := New(m, sealedWith(t, down, codec.WithPlaintextReads()), time.Hour).Rekey(t.Context(), oauthstore.RekeyOptions{})
 		require.ErrorIs(t, err, oauthstore.ErrUnavailable)
 		require.Zero(t, report.Rekeyed)
-		require.Len(t, report.Remaining, 6)
+		require.False(t, report.Done())
 		s := New(m, sealedWith(t, aesKey(t, 1), codec.WithPlaintextReads()), time.Hour)
+		m.on(get, "token_x", fails(oauthstore.ErrUnavailable))
+		report, err = s.Rekey(t.Context(), oauthstore.RekeyOptions{})
+		require.ErrorIs(t, err, oauthstore.ErrUnavailable)
+		require.Contains(t, report.Remaining, "mem/token_x")
 		m.on("list", "", fails(oauthstore.ErrAccessDenied))
 		report, err = s.Rekey(t.Context(), oauthstore.RekeyOptions{})
 		require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
