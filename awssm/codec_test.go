@@ -100,7 +100,7 @@ func TestWithCodec_aKeyThatIsOutOfReachMakesNoSecondRecord(t *testing.T) {
 	key.down = true
 	err = s.SaveToken(f.ctx, &again)
 	require.ErrorIs(t, err, oauthstore.ErrUnavailable)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NotErrorIs(t, err, context.DeadlineExceeded, "the caller's context has none")
 	var corrupt *oauthstore.CorruptRecordError
 	require.NotErrorAs(t, err, &corrupt)
 	key.down = false

@@ -51,7 +51,7 @@ func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
 		more := p.take(ctx, failure)
 		switch {
 		case !final(failure):
-			if err := wait(ctx, more); err != nil {
+			if err := waitAfter(ctx, failure, more); err != nil {
 				return cur, -1, err
 			}
 		case looked || !over(failure):
@@ -255,6 +255,15 @@ func next(more bool, pause time.Duration, failures int) time.Duration {
 		return giveUp
 	}
 	return min(pause<<min(failures, 10), longestPause)
+}
+
+// waitAfter is wait after a failure. If ctx ends, the text of its error tells of the failure too. It does not wrap the
+// failure: what that says of the write is not the caller's to decide by.
+func waitAfter(ctx context.Context, failure error, longest time.Duration) error {
+	if err := wait(ctx, longest); err != nil {
+		return fmt.Errorf("%w (%v)", err, failure)
+	}
+	return nil
 }
 
 // wait waits for a random part of longest ("full jitter"), or for the end of ctx.

@@ -138,7 +138,7 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (claim
 		}
 		acted = acted || !notWritten(failure)
 		pause := p.take(ctx, failure)
-		if err := wait(ctx, pause); err != nil {
+		if err := waitAfter(ctx, failure, pause); err != nil {
 			return claims, false, err
 		}
 		next, err := s.get(ctx, name, superseded(cur, failure))

@@ -108,7 +108,7 @@ func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, how save
 		case pause == giveUp:
 			return failed.failure
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := waitAfter(ctx, failed.failure, pause); err != nil {
 			return err
 		}
 	}
