@@ -28,7 +28,7 @@ func RunConcurrent(t *testing.T, b Backend) {
 // that shares nothing with others but the service, which must be empty; look looks at the service itself. A new store
 // must read all updates within lag of the last.
 func RunWriters(t *testing.T, newStore func(t *testing.T) Store, look func(t *testing.T) Audit, lag time.Duration) {
-	ctx := context.Background()
+	ctx := patient(t)
 	all := make([]Store, stores)
 	for i := range all {
 		all[i] = newStore(t)
@@ -126,9 +126,16 @@ func missing(t *testing.T, s Store) (lost []string) {
 	return lost
 }
 
+// patient is a context with which calls may take as long as a busy machine makes them.
+func patient(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // read lists and finds until stop.
 func read(t *testing.T, s Store, stop <-chan struct{}) {
-	ctx := context.Background()
+	ctx := patient(t)
 	for i := 0; !stopped(stop); i++ {
 		var tokens []*oauthstore.OAuthToken
 		if err := again(func() (err error) { tokens, err = s.GetTokens(ctx); return err }); err != nil {
@@ -155,7 +162,7 @@ func whole(t *testing.T, token *oauthstore.OAuthToken) {
 
 // comeAndGo saves, finds and deletes a token of its own until stop.
 func comeAndGo(t *testing.T, s Store, i int, stop <-chan struct{}) {
-	ctx := context.Background()
+	ctx := patient(t)
 	for n := 0; n < 5 && !stopped(stop); n++ {
 		token := &oauthstore.OAuthToken{UserName: fmt.Sprint("guest", i), AccessToken: "a", Scope: "a", RefreshToken: "r"}
 		if err := again(func() error { return s.SaveToken(ctx, token) }); err != nil {
