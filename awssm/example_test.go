@@ -163,7 +163,7 @@ func ExampleStore_Repair() {
 	// Output:
 	// read 0 of 1
 	// read 1 of 1
-	// 1 tokens: 0 were not listed, 0 lines were dead, 0 deletions unfinished, 0 pages wrong; 0 conflicts, 0 unreadable - clean: true
+	// 1 tokens: 0 were not listed, 0 lines were dead, 0 deletions unfinished, 0 pages wrong, 0 secrets expiring; 0 conflicts, 0 unreadable - clean: true
 }
 
 // A provider whose access tokens live for five minutes: not each of them is written.
