@@ -142,7 +142,10 @@ func scenes() map[string]scene {
 			do: func(f fixture, d *driver) (string, error) {
 				var got []string
 				var failed error
+				yielded := make(map[string]bool)
 				d.GetMany(f.ctx, []string{"token_x", "token_none"}, func(name string, rec engine.Record, rev engine.Rev, err error) {
+					require.False(f.t, yielded[name], "%s comes twice", name)
+					yielded[name] = true
 					if errors.Is(err, engine.ErrAlone) {
 						got = append(got, name+" alone")
 						return
