@@ -330,21 +330,26 @@ func TestRead_fromBeforeAFailedWriteIsNotShared(t *testing.T) {
 
 // The read, of what was remembered before, has its answer when the write begins.
 func TestRead_fromBeforeAFailedWriteDoesNotBringBackWhatWasRemembered(t *testing.T) {
-	b, g := newBackend(), newGate()
-	b.put(t, token("1", "alice", "", "first"))
-	s := newCache(t, b, steady()...)
-	require.Equal(t, "first", accessByID(t, s, "1"))
-	b.on(nil, g.hold("Find"))
-	old := make(chan error, 1)
-	go func() { old <- second(s.FindTokenByID(oauthstore.Uncached(context.Background()), "1")) }()
-	<-g.arrived
-	b.on(nil, failing("SaveToken"))
-	require.ErrorIs(t, s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", AccessToken: "second"}), errOutage)
-	b.on(nil, nil)
-	close(g.open)
-	require.NoError(t, <-old)
-	require.Equal(t, "second", accessByID(t, s, "1"))
-	require.Equal(t, "second", access(t, s, asUser("alice", "")))
+	for name, write := range map[string]oauthstore.OAuthToken{
+		"by id":           {ID: "1", AccessToken: "second"},
+		"by user name":    {UserName: "alice", AccessToken: "second"},
+		"by access token": {AccessToken: "first", Scope: "all"},
+	} {
+		b, g := newBackend(), newGate()
+		b.put(t, token("1", "alice", "", "first"))
+		s := newCache(t, b, steady()...)
+		require.Equal(t, "first", accessByID(t, s, "1"))
+		b.on(nil, g.hold("Find"))
+		old := make(chan error, 1)
+		go func() { old <- second(s.FindTokenByID(oauthstore.Uncached(context.Background()), "1")) }()
+		<-g.arrived
+		b.on(nil, failing("SaveToken"))
+		require.ErrorIs(t, s.SaveToken(t.Context(), &write), errOutage)
+		b.on(nil, nil)
+		close(g.open)
+		require.NoError(t, <-old)
+		agree(t, s, b, name)
+	}
 }
 
 // The record that the read finds has not changed; but another one is the better match by now.
