@@ -439,15 +439,20 @@ func TestWrite_thatAnotherHasOvertakenIsForgotten(t *testing.T) {
 		"DeleteToken":    func(s *Store) error { return s.DeleteToken(t.Context(), "1") },
 		"DeleteTokens":   func(s *Store) error { return s.DeleteTokens(t.Context()) },
 	} {
-		for _, by := range []oauthstore.OAuthToken{{ID: "1"}, {UserName: "alice"}} {
+		for _, by := range []struct {
+			user   string // whose record 1 is
+			update oauthstore.OAuthToken
+		}{
+			{"alice", oauthstore.OAuthToken{ID: "1"}}, {"alice", oauthstore.OAuthToken{UserName: "alice"}}, {"", oauthstore.OAuthToken{ID: "1"}},
+		} {
 			b, g := newBackend(), newGate()
-			b.put(t, token("1", "alice", "web", "first"))
+			b.put(t, token("1", by.user, "web", "first"))
 			s := newCache(t, b, steady()...)
 			agree(t, s, b, "at first")
 			b.on(nil, g.hold("UpdateToken"))
 			slow := make(chan error, 1)
 			go func() {
-				update := by
+				update := by.update
 				update.AccessToken = "second"
 				slow <- s.UpdateToken(context.Background(), &update)
 			}()
@@ -708,6 +713,25 @@ func TestLease_findsThatBeginLaterDoNotWaitForOneFromBefore(t *testing.T) {
 	require.Equal(t, "second", accessByID(t, s, "1"))
 	close(g.open)
 	require.NoError(t, <-old)
+}
+
+func TestReadThrough_findsThatBeginLaterDoNotWaitForOneThatHasFoundATokenThatIsGone(t *testing.T) {
+	for _, partial := range alices {
+		b, g := newBackend(), newGate()
+		b.put(t, token("1", "alice", "web", "first"))
+		s := newCache(t, b, WithNegativeTTL(0))
+		b.on(nil, g.hold("Find"))
+		old := make(chan error, 1)
+		go func() { old <- second(s.FindToken(context.Background(), partial)) }()
+		<-g.arrived
+		require.NoError(t, b.Store.DeleteToken(t.Context(), "1")) // another process
+		b.on(nil, nil)
+		require.ErrorIs(t, second(s.FindToken(oauthstore.Uncached(t.Context()), partial)), oauthstore.ErrTokenNotFound)
+		require.Empty(t, access(t, s, partial), "find of %v", partial)
+		close(g.open)
+		require.NoError(t, <-old)
+		require.Empty(t, access(t, s, partial), "find of %v", partial)
+	}
 }
 
 func TestReadAnew_findsByUserNameThatBeginLaterDoNotWaitForOneFromBefore(t *testing.T) {
