@@ -356,19 +356,19 @@ proctype Insert() {
 		hd = 0;
 #endif
 		mayCrash();
-		atomic {					/* insert.2 */
+		atomic {					/* insert.4 */
 			nonces++; n = nonces; entries = entries | BIT(n); c = c | BIT(n)
 		}
 		mayCrash();
 write:		atomic { from = hd; cc = BIT(n) }
-		put(hd, REC, n, cc, 0);				/* insert.3 */
+		put(hd, REC, n, cc, 0);				/* insert.5 */
 		atomic { said = res; mine = mine | BIT(v); cc = 0 }
 		if
 		:: said == WON -> mayCrash(); hd = v; goto stored
 		:: said == LOST || said == UNKNOWN -> discard(from)
 		:: else
 		fi;
-		head((said == SILENT -> 0 : from));		/* insert.4 */
+		head((said == SILENT -> 0 : from));		/* insert.6 */
 		if
 #ifdef NO_INCARNATION
 		:: hk != NONE && (writes[hd] & mine) != 0 -> goto stored
@@ -382,7 +382,7 @@ write:		atomic { from = hd; cc = BIT(n) }
 			:: else
 			fi;
 #endif
-			atomic {				/* insert.5 */
+			atomic {				/* insert.7 */
 				if
 				:: said == LOST || said == UNKNOWN -> forget(BIT(n))
 				:: else
@@ -396,7 +396,7 @@ write:		atomic { from = hd; cc = BIT(n) }
 next:		skip
 	od;
 	goto dead;
-stored:	atomic { forget(c & ~BIT(inc[hd])) }			/* insert.6 */
+stored:	atomic { forget(c & ~BIT(inc[hd])) }			/* insert.8 */
 dead:	END
 }
 
