@@ -18,19 +18,21 @@
 //
 // What an operation has come to is one of few words, oauthstore.outcome:
 //
-//	ok             it has done what was asked
-//	not_found      there is no such record
-//	conflict       another record has the user name and client id
-//	invalid        the argument cannot be used, or is too large for the service
-//	lease_lost     somebody else has taken the lease over
-//	access_denied  credentials or permissions are missing
-//	throttled      a rate limit or quota is used up
-//	unavailable    the service did not answer, or answered that it cannot
-//	corrupt        a secret does not hold what oauthstore writes
-//	unsupported    the wrapped store lacks this ability
-//	canceled       the caller has given up
-//	timeout        the caller's time was up
-//	error          any other error
+//	ok                  it has done what was asked
+//	not_found           there is no such record
+//	conflict            another record has the user name and client id
+//	invalid             the argument cannot be used, or is too large for the service
+//	lease_lost          somebody else has taken the lease over
+//	misconfigured       the store or its client is set up for something that the service does not have
+//	no_compare_and_set  the server does not refuse a write from an old version
+//	access_denied       credentials or permissions are missing
+//	throttled           a rate limit or quota is used up
+//	unavailable         the service did not answer, or answered that it cannot
+//	corrupt             a secret does not hold what oauthstore writes
+//	unsupported         the wrapped store lacks this ability
+//	canceled            the caller has given up
+//	timeout             the caller's time was up
+//	error               any other error
 //
 // And of a refresh, or a request to the provider:
 //

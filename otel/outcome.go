@@ -16,19 +16,21 @@ import (
 type outcome string
 
 const (
-	ok           outcome = "ok"
-	notFound     outcome = "not_found"
-	conflict     outcome = "conflict"
-	invalid      outcome = "invalid"
-	leaseLost    outcome = "lease_lost"
-	accessDenied outcome = "access_denied"
-	throttled    outcome = "throttled"
-	unavailable  outcome = "unavailable"
-	corrupt      outcome = "corrupt"
-	unsupported  outcome = "unsupported"
-	canceled     outcome = "canceled"
-	timeout      outcome = "timeout"
-	failed       outcome = "error"
+	ok              outcome = "ok"
+	notFound        outcome = "not_found"
+	conflict        outcome = "conflict"
+	invalid         outcome = "invalid"
+	leaseLost       outcome = "lease_lost"
+	misconfigured   outcome = "misconfigured"
+	noCompareAndSet outcome = "no_compare_and_set"
+	accessDenied    outcome = "access_denied"
+	throttled       outcome = "throttled"
+	unavailable     outcome = "unavailable"
+	corrupt         outcome = "corrupt"
+	unsupported     outcome = "unsupported"
+	canceled        outcome = "canceled"
+	timeout         outcome = "timeout"
+	failed          outcome = "error"
 
 	// Of refreshes and of requests to the provider only.
 	adopted        outcome = "adopted"
@@ -39,7 +41,7 @@ const (
 
 // ofOperations are what the operations of a store come to.
 var ofOperations = []outcome{
-	ok, notFound, conflict, invalid, leaseLost, accessDenied, throttled, unavailable, corrupt, unsupported, canceled, timeout, failed,
+	ok, notFound, conflict, invalid, leaseLost, misconfigured, noCompareAndSet, accessDenied, throttled, unavailable, corrupt, unsupported, canceled, timeout, failed,
 }
 
 // outcomeOf classifies the error of something that was done within ctx.
@@ -78,6 +80,8 @@ var classes = []struct {
 	{oauthstore.ErrInvalidToken, invalid},
 	{oauthstore.ErrRecordTooLarge, invalid},
 	{oauthstore.ErrTokenNotFound, notFound},
+	{oauthstore.ErrMisconfigured, misconfigured},
+	{oauthstore.ErrNoCompareAndSet, noCompareAndSet},
 	{oauthstore.ErrAccessDenied, accessDenied},
 	{oauthstore.ErrThrottled, throttled},
 	{oauthstore.ErrUnavailable, unavailable},

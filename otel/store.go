@@ -250,7 +250,7 @@ type method struct {
 func newMethods() map[string]*method {
 	all := make(map[string]*method)
 	for _, name := range []string{
-		"FindToken", "FindTokenByID", "SaveToken", "UpdateToken", "DeleteToken", "GetTokens", "DeleteTokens", "Tokens", "Repair",
+		"FindToken", "FindTokenByID", "SaveToken", "UpdateToken", "DeleteToken", "GetTokens", "DeleteTokens", "Tokens", "Repair", "Rekey",
 		"LeaseToken", "RenewLease", "SaveLeased", "ReleaseLease",
 	} {
 		named := operationKey.String(name)

@@ -78,6 +78,8 @@ var outcomes = []struct {
 	{oauthstore.ErrRecordTooLarge, "invalid", true},
 	{fmt.Errorf("awssm: %w", &oauthstore.ConflictError{ID: "record-17"}), "conflict", true},
 	{oauthstore.ErrLeaseLost, "lease_lost", true},
+	{oauthstore.ErrMisconfigured, "misconfigured", true},
+	{oauthstore.ErrNoCompareAndSet, "no_compare_and_set", true},
 	{oauthstore.ErrAccessDenied, "access_denied", true},
 	{oauthstore.ErrThrottled, "throttled", true},
 	{&oauthstore.WriteQuotaError{ID: "record-17"}, "throttled", true},

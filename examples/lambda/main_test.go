@@ -218,7 +218,7 @@ func TestFunction_asksForALoginWhereThereIsNoToken(t *testing.T) {
 	i.want(alice, ok, cost{reads: 1})
 	w.logOut("alice")
 	w.provider.Revoke("alice")
-	i.want(alice, noLogin, cost{reads: 1})
+	i.want(alice, noLogin, cost{reads: 2}) // AWS shows deletes late or early: the record that was seen is looked for once more
 	require.Zero(t, w.asked(), "a token that is gone is not refreshed")
 }
 
