@@ -57,8 +57,9 @@ func CheckFindable(token *OAuthToken) error {
 	}
 }
 
-// CheckSavable returns the [*InvalidTokenError] of a token that no store can save, whatever is stored: one that is not
-// valid, or that has neither a token nor an id or user name to find a record by. A store asks it before anything else.
+// CheckSavable returns the [*InvalidTokenError] of a token that no store can save, whatever is stored: a token that is not
+// valid, or that has no grant, refresh or access token and neither an id nor a user name to find a record by. A store
+// calls it before anything else.
 func CheckSavable(token *OAuthToken) error {
 	if err := token.Validate(); err != nil {
 		return err
@@ -105,10 +106,12 @@ func Match(token *OAuthToken, stored []*OAuthToken) *OAuthToken {
 	}
 }
 
-// MatchSaved returns the one of the stored records that a save of token updates, nil if there is none: the record that
-// [Match] returns, or else, by refresh token, a record with the same client id that has had the refresh token before
-// (see [Record.Superseded]), the one with the smallest id. So a copy of a token that comes back after its refresh token was
-// replaced does not become a second record. [Record.Merge] keeps the newer refresh token.
+// MatchSaved returns the stored record that a save of token updates, nil if there is none. That is the record that [Match]
+// returns. If there is none and the token goes by its refresh token, it is the record with the smallest id among those that
+// have the same client id and have had the refresh token before ([Record.Superseded]).
+//
+// So a copy of a token that comes back after its refresh token was replaced does not become a second record. [Record.Merge]
+// keeps the newer refresh token; the other fields that the copy sets win, as in every save.
 func MatchSaved(token *OAuthToken, stored []*Record) *Record {
 	tokens := make([]*OAuthToken, len(stored))
 	for i, r := range stored {

@@ -165,8 +165,8 @@ func (l *lookup) mayBeUser(e entry) bool {
 		(e.Client == l.token.ClientID || e.Client == "" || l.token.ClientID == "")
 }
 
-// byToken finds the best match of all records. The remembered index decides only that a save is to insert, where the
-// insert's own write finds out what that index lacks: it sees one leaf, which has to be all.
+// byToken finds the best match of all records. The remembered index decides one thing only: that a save inserts, and only
+// if it is a single leaf. Then the insert's own write sees all entries, and finds out what the remembered index lacks.
 func (l *lookup) byToken(ctx context.Context) (*found, error) {
 	if entries, ok := l.store.index.recallAll(); ok && l.forSave && l.store.index.single() {
 		l.whole = true
@@ -193,7 +193,7 @@ func (l *lookup) byHints(ctx context.Context, entries []entry) (*found, error) {
 }
 
 // mayBeat reports whether the record under id can be a better match than f. The grant token counts first, then the
-// refresh token that a record has, then one that it has had; of equal matches the smallest id.
+// record's refresh token, then a former refresh token. Of equal matches the smallest id counts.
 func (l *lookup) mayBeat(id string, f *found) bool {
 	has := &f.record.Token
 	switch {
