@@ -598,6 +598,30 @@ func TestWrite_thatAReadHasSeenBeforeItReturnsIsSeen(t *testing.T) {
 	agree(t, s, b, "after the write")
 }
 
+// The same of a write whose answer is lost: it was another record that the user name led to.
+func TestWrite_thatAReadHasSeenBeforeItFailsIsSeen(t *testing.T) {
+	b, write := newBackend(), newGate()
+	b.put(t, token("1", "alice", "", "of none"))
+	b.put(t, token("2", "alice", "mobile", "of mobile"))
+	s := newCache(t, b, steady()...)
+	require.Equal(t, "of none", access(t, s, asUser("alice", "web")))
+	require.Equal(t, "of mobile", accessByID(t, s, "2"))
+
+	b.on(nil, write.hold("SaveToken"))
+	ctx, giveUp := context.WithCancel(context.Background())
+	saved := make(chan error, 1)
+	go func() { saved <- s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "2", ClientID: "web"}) }()
+	<-write.arrived
+	s.mu.Lock()
+	s.entries.tokens.drop("2") // as if it had to be read again
+	s.mu.Unlock()
+	require.Equal(t, "of mobile", accessByID(t, s, "2"))
+	giveUp()
+	require.ErrorIs(t, <-saved, context.Canceled)
+	b.on(nil, nil)
+	agree(t, s, b, "after the write")
+}
+
 // A leaser is a backend that gives out leases to whoever asks.
 type leaser struct {
 	*backend

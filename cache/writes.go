@@ -49,7 +49,7 @@ func (s *Store) write(id string, token *oauthstore.OAuthToken, save func() error
 	c := s.start()
 	defer s.finish(c, func(now uint64) {
 		if err != nil {
-			s.failed(now, &asked, err)
+			s.failed(c, now, &asked, err)
 		} else {
 			s.saved(c, now, &asked, token)
 		}
@@ -101,8 +101,8 @@ func (s *Store) markFormer(now uint64, was *record) {
 	}
 }
 
-// failed forgets what the write, asked for with asked, may have changed.
-func (s *Store) failed(now uint64, asked *oauthstore.OAuthToken, err error) {
+// failed forgets what the write c, asked for with asked, may have changed.
+func (s *Store) failed(c *call, now uint64, asked *oauthstore.OAuthToken, err error) {
 	if surelyNothing(asked, err) {
 		return
 	}
@@ -110,12 +110,12 @@ func (s *Store) failed(now uint64, asked *oauthstore.OAuthToken, err error) {
 	switch oauthstore.RuleFor(asked) {
 	case oauthstore.RuleID:
 		was := e.tokens.peek(asked.ID)
-		m.wrote(now, asked.ID, asked.UserName)
-		s.markFormer(now, was)
-		if changesClient(asked, was) { // of a record whose user need not be the one in asked
+		if s.mayChangeClient(c, asked, was) {
 			m.anyUser = now
 			e.forgetUsers()
 		}
+		m.wrote(now, asked.ID, asked.UserName)
+		s.markFormer(now, was)
 		if was != nil {
 			was.doubted = true
 		}
@@ -141,11 +141,15 @@ func surelyNothing(asked *oauthstore.OAuthToken, err error) bool {
 		errors.Is(err, oauthstore.ErrTokenNotFound) && asked.ID == "" && asked.UserName == ""
 }
 
-// changesClient reports whether a save by id may give the record, which was remembered as was, another client id and
-// leave it its user name.
-func changesClient(asked *oauthstore.OAuthToken, was *record) bool {
+// mayChangeClient reports whether the write c, a save by id, may have given the record another client id and left it its
+// user name, which need not be the one in asked. was is the record as it is remembered, nil if it is not.
+func (s *Store) mayChangeClient(c *call, asked *oauthstore.OAuthToken, was *record) bool {
 	set := setIn(asked)
-	return set.ClientID != "" && set.UserName == "" && (was == nil || was.token.ClientID != set.ClientID)
+	if set.ClientID == "" || set.UserName != "" {
+		return false
+	}
+	// What was read since the write began may be what it has made.
+	return was == nil || was.token.ClientID != set.ClientID || max(s.marks.any, s.marks.ids.peek(asked.ID).latest()) > c.seq
 }
 
 // mayBeNew forgets which ids have no record: a write may have inserted one under any id.
