@@ -148,19 +148,19 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (claim
 		if !acted {
 			began = next.rec.Incarnation // the first read may have lagged behind
 		}
-		over := next.rec.Absent() || next.rec.Incarnation != began
-		if over {
+		done := next.rec.Absent() || next.rec.Incarnation != began
+		if done {
 			if next, err = s.probe(ctx, name, next); err != nil {
 				return claims, false, err
 			}
-			over = next.rec.Absent() || next.rec.Incarnation != began
+			done = next.rec.Absent() || next.rec.Incarnation != began
 		}
 		switch _, probed := s.driver.(Prober); {
-		case over && (probed || missed || errors.Is(failure, ErrConflict)):
+		case done && (probed || missed || errors.Is(failure, ErrConflict)):
 			return claims, !next.rec.Absent(), nil
 		case pause == giveUp:
 			return claims, false, s.tired(name, failure)
-		case over:
+		case done:
 			missed = true // a read that lags behind, perhaps: once more, from what was there
 		default:
 			cur = next

@@ -68,15 +68,21 @@ func (f failedInsert) Is(target error) bool { return target == errAgain }
 type saveMode struct {
 	insert bool
 	lease  *oauthstore.Lease // under which it is made; nil for none
-	tries  insertTries
+	tries  *insertTries
 }
 
-// insertTries are the attempts of one save to insert its token, each under the incarnation that it gives the record: the
-// nonce of its entry.
-type insertTries map[string]*oauthstore.Record
+// insertTries are the attempts of one save to insert its token: what each was to store. Each gives the record an incarnation
+// of its own, the nonce of its entry.
+type insertTries struct{ records []*oauthstore.Record }
 
-// stored returns what one of the attempts was to store, if the record, or the tombstone, is of that one.
-func (t insertTries) stored(r Record) *oauthstore.Record { return t[r.Incarnation] }
+// stored returns the attempt that the record, or the tombstone, is of, nil if there is none, and whether that is the last.
+func (t *insertTries) stored(r Record) (attempt *oauthstore.Record, last bool) {
+	i := slices.IndexFunc(t.records, func(a *oauthstore.Record) bool { return a.Incarnation == r.Incarnation })
+	if i < 0 {
+		return nil, false
+	}
+	return t.records[i], i == len(t.records)-1
+}
 
 // maxInserts is how many attempts a save makes to insert its token where the service fails: each begins with an entry of
 // its own, and the service's client may not have tried again.
@@ -85,7 +91,7 @@ const maxInserts = 4
 // save starts over as long as others keep changing what the token points at, and a few times where the service
 // fails.
 func (s *Store) save(ctx context.Context, token *oauthstore.OAuthToken, how saveMode) error {
-	how.tries = make(insertTries)
+	how.tries = new(insertTries)
 	p := s.patience("")
 	p.fails = maxInserts - 1
 	for {
@@ -144,10 +150,13 @@ func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, how 
 
 // inserted returns what the save has stored itself, if the lookup has come upon it: an attempt whose write had failed, and
 // has taken effect. What others have made of it since is not to be merged with it once more.
-func (s *Store) inserted(ctx context.Context, l *lookup, tries insertTries) *oauthstore.Record {
+func (s *Store) inserted(ctx context.Context, l *lookup, tries *insertTries) *oauthstore.Record {
 	for _, f := range l.loaded {
-		if r := tries.stored(f.state.rec); r != nil {
-			s.releaseAbandoned(ctx, f.name, f.state.rec.Claims)
+		r, last := tries.stored(f.state.rec)
+		if last { // else the read may be older than a later attempt
+			s.releaseAbandoned(ctx, f.name, []string{r.Incarnation})
+		}
+		if r != nil {
 			return r
 		}
 	}
@@ -355,7 +364,7 @@ func (s *Store) encode(ctx context.Context, name string, r *oauthstore.Record, n
 // insert makes a new record for the lookup's token: index first, secret second. A process that dies
 // between the two leaves an entry without a secret, which readers skip; the other order would leave a
 // credential that nothing lists.
-func (s *Store) insert(ctx context.Context, l *lookup, tries insertTries) (*oauthstore.OAuthToken, error) {
+func (s *Store) insert(ctx context.Context, l *lookup, tries *insertTries) (*oauthstore.OAuthToken, error) {
 	r, err := oauthstore.NewRecord(l.token)
 	if err != nil {
 		return nil, err
@@ -382,7 +391,7 @@ func (s *Store) insert(ctx context.Context, l *lookup, tries insertTries) (*oaut
 	if waited {
 		return nil, errAgain
 	}
-	tries[r.Incarnation] = r
+	tries.records = append(tries.records, r)
 	if r, err = s.place(ctx, c, f, next, tries); err != nil {
 		return nil, err
 	}
@@ -391,15 +400,16 @@ func (s *Store) insert(ctx context.Context, l *lookup, tries insertTries) (*oaut
 
 // place makes the claim and stores next, the record that stands behind it. It returns which of the tries was stored:
 // another may have come late.
-func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record, tries insertTries) (*oauthstore.Record, error) {
+func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record, tries *insertTries) (*oauthstore.Record, error) {
 	begin := time.Now()
 	if err := c.make(ctx); err != nil {
 		return nil, err
 	}
 	next.Siblings = c.siblings
 	after, _, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, failure error) (*Record, error) {
+		attempt, _ := tries.stored(cur.rec)
 		switch {
-		case tries.stored(cur.rec) != nil, cur.rec.Live(), elapsed(begin) > maxInsert:
+		case attempt != nil, cur.rec.Live(), elapsed(begin) > maxInsert:
 			return nil, errAgain
 		case !notWritten(failure):
 			// The record may have been stored and deleted since, and its entry with it. So the insert starts over,
@@ -409,21 +419,20 @@ func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record, tri
 		again := *next
 		return &again, nil
 	})
-	stored := tries.stored(after.rec) // by the incarnation: many may have written since
+	stored, last := tries.stored(after.rec) // by the incarnation: many may have written since
 	switch {
-	case stored != nil:
-		if stored.Incarnation != c.entry.Nonce && !isOpen(err) {
-			s.abandoned.add(f.name, c.entry)
-		}
-		s.releaseAbandoned(ctx, f.name, append([]string{after.rec.Incarnation}, after.rec.Claims...))
-		s.tellLate(ctx, c, elapsed(begin))
-		return stored, nil
+	case last:
+		s.releaseAbandoned(ctx, f.name, []string{c.entry.Nonce})
 	case !isUnsettled(err):
 		s.withdraw(ctx, f.name, c.entry) // nothing was stored, or it was deleted
 	case !isOpen(err):
 		s.abandoned.add(f.name, c.entry)
 	}
-	return nil, err
+	if stored == nil {
+		return nil, err
+	}
+	s.tellLate(ctx, c, elapsed(begin))
+	return stored, nil
 }
 
 // tellLate tells a record that took so long to be stored that others of its user may have come meanwhile, and
