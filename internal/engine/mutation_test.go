@@ -45,7 +45,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"an abandoned entry that the record stands behind stays", "abandoned.go", "if !claims(but, e.Nonce) {", "if true {"},
 	{"what has become of a refused write is looked up", "commit.go", "case looked || !over(failure):", "case true:"},
 	{"a refused write is no longer under way only once it was looked up", "commit.go", "if err != nil && (unsure || !looked) {", "if err != nil && unsure {"},
-	{"a delete ends where it meets another token", "delete.go", "done := isGone(next.rec) || next.rec.Incarnation != began", "done := isGone(next.rec)"},
+	{"a delete ends where it meets another token", "delete.go", "done := next.rec.Absent() || next.rec.Incarnation != began", "done := next.rec.Absent()"},
 	{"a delete that ends at another token leaves its entry", "delete.go", "begin = time.Time{}", "_ = begin"},
 	{"a delete that has done nothing begins with what it reads", "delete.go", "if !acted {", "if false {"},
 	{"a delete leaves the entry of a record that was made since it looked", "delete.go", "claims: claims, at: begin}, err", "claims: claims, at: time.Now()}, err"},
