@@ -84,15 +84,14 @@ const shownErrors = 3
 
 // Error implements error. It names the first three tokens and says how many there are.
 func (e *UnreadableTokensError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "oauthstore: %d of the tokens cannot be read", len(e.Tokens))
-	for i, t := range e.Tokens[:min(len(e.Tokens), shownErrors)] {
-		fmt.Fprintf(&b, "%s %q: %v", [...]string{":", ";"}[min(i, 1)], t.ID, t.Err)
+	var shown []string
+	for _, t := range e.Tokens[:min(len(e.Tokens), shownErrors)] {
+		shown = append(shown, fmt.Sprintf("%q: %v", t.ID, t.Err))
 	}
 	if more := len(e.Tokens) - shownErrors; more > 0 {
-		fmt.Fprintf(&b, "; and %d more", more)
+		shown = append(shown, fmt.Sprintf("and %d more", more))
 	}
-	return b.String()
+	return fmt.Sprintf("oauthstore: %d of the tokens cannot be read: %s", len(e.Tokens), strings.Join(shown, "; "))
 }
 
 // Unwrap returns e.Tokens.

@@ -29,8 +29,8 @@ func DerivedID(userName, clientID string) string {
 // the refresh token of a client that has no secret.
 //
 // The id is made as [DerivedID] makes it, of the letter t and the hash of "oauthstore/token", the client id, and name and
-// value of the first of these that the token has: refresh_token, grant_token, access_token. It will never change. Whoever
-// has the token can compute its id; the id does not give the token away.
+// value of the first of these that the token has: refresh_token, grant_token, access_token. It will never change. The id
+// can be computed from the token. It does not give away a token that cannot be guessed (RFC 6749, 10.10).
 func DerivedTokenID(token *OAuthToken) string {
 	name, value := "access_token", token.AccessToken
 	switch {
