@@ -333,6 +333,11 @@ func TestFind_doesNotRememberAnAbsenceThatIsOver(t *testing.T) {
 			require.ErrorIs(t, s.SaveToken(t.Context(), &oauthstore.OAuthToken{UserName: "alice", AccessToken: "access"}), errOutage)
 			b.on(nil, nil)
 		}},
+		"by user name, after a failed save by id": {asUser("alice", ""), asUser("bob", ""), func(s *Store, b *backend) {
+			b.on(nil, failing("SaveToken"))
+			require.ErrorIs(t, s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", UserName: "alice", AccessToken: "access"}), errOutage)
+			b.on(nil, nil)
+		}},
 		"by id, after a failed save of a token without names": {&oauthstore.OAuthToken{ID: "new"}, asUser("bob", ""), func(s *Store, b *backend) {
 			b.on(nil, failing("SaveToken"))
 			require.ErrorIs(t, s.SaveToken(t.Context(), &oauthstore.OAuthToken{ClientID: "web", AccessToken: "nobody's"}), errOutage)
