@@ -6,7 +6,8 @@
 //
 // Each token is one secret, named <prefix>/token_<id>, whose value is a JSON document; one more
 // secret, <prefix>/index, lists them. The client is the caller's: credentials, region, endpoint and
-// retries are as it was made, but that it does not try again what a quota has refused.
+// retries are as it was made, with two exceptions. It does not send again what a quota has refused, nor a
+// CreateSecret that may have made the secret: the store looks, and tries again itself.
 //
 // # Concurrency
 //
