@@ -213,9 +213,9 @@ inline newNonce() {
 
 inline release(set) { atomic { index = index & ~(set); check() } }
 
-#define END atomic { done++; r = 0; n = 0; inc = 0; own = 0; w = 0; page = 0; mine = 0; writes = 0; res = 0; said = 0; try = 0; has = 0 }
+#define END atomic { done++; r = 0; n = 0; inc = 0; own = 0; w = 0; page = 0; mine = 0; writes = 0; res = 0; said = 0; try = 0; has = 0; old = 0; silent = 0 }
 
-#define LOCALS byte r, n, inc, own, w, page, mine, writes, res, said, try, has; bit vacant
+#define LOCALS byte r, n, inc, own, w, page, mine, writes, res, said, try, has, old; bit vacant, silent
 
 proctype Insert(byte i, u) {
 	LOCALS;
@@ -248,22 +248,20 @@ proctype Insert(byte i, u) {
 			:: res == NO -> goto dead
 			:: res == AGAIN -> goto next
 			fi;
-			atomic { vacant = !s[i].live }		/* read again, if an old entry of the id is to go */
-			atomic {				/* insert.4 */
+			atomic {				/* insert.4: the old entries of the id, and the record once more */
+				old = 0; gi = 1;
+				do
+				:: gi == N -> gi = 0; break
+				:: else -> if :: HAS(page, gi) && e[gi].id == i && e[gi].age == 2 -> old = old | BIT(gi) :: else fi; gi++
+				od;
 				if
-				:: index == page ->
-					index = index | BIT(n);
-					gi = 1;
-					do
-					:: gi == N -> gi = 0; break
-					:: else ->
-						if
-						:: vacant && HAS(page, gi) && e[gi].id == i && e[gi].age == 2 -> index = index & ~BIT(gi)
-						:: else
-						fi;
-						gi++
-					od;
-					check(); break
+				:: old != 0 && s[i].live -> goto next
+				:: else
+				fi
+			}
+			atomic {
+				if
+				:: index == page -> index = (index | BIT(n)) & ~old; old = 0; check(); break
 				:: else
 				fi
 			}
@@ -280,7 +278,7 @@ write:		atomic {					/* insert.5 */
 			e[n].flying++
 		}
 		put(1);
-		atomic { said = res; e[n].flying-- }
+		atomic { said = res; e[n].flying--; silent = silent || said == SILENT }
 		if
 		:: said == OK -> has = n; goto stored
 		:: else
@@ -305,7 +303,7 @@ failed_:	atomic { has = s[i].inc; vacant = !s[i].live; r = s[i].rev }	/* insert.
 			skip
 		fi;
 		if
-		:: !vacant -> if :: said == SILENT -> failed = 1 :: else fi; break
+		:: !vacant -> failed = failed || silent; break	/* an update of that record, which removes the rest if it writes */
 		:: else
 		fi;
 #else
