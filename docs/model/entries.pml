@@ -315,7 +315,13 @@ next:		skip
 stored:
 #ifndef KEEP_ABANDONED
 	if
-	:: !open -> release(mine & ~BIT(has))			/* insert.8 */
+	:: !open && has == n -> release(mine & ~BIT(n))		/* insert.8 */
+	:: !open && has != n ->
+		if
+		:: said == CONFLICT -> release(BIT(n))
+		:: else
+		fi;
+		failed = 1					/* the others stay: the read may be older than they are */
 	:: else
 	fi;
 #endif

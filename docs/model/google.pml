@@ -396,7 +396,12 @@ write:		atomic { from = hd; cc = BIT(n) }
 next:		skip
 	od;
 	goto dead;
-stored:	atomic { forget(c & ~BIT(inc[hd])) }			/* insert.8 */
+stored:	atomic {						/* insert.8 */
+		if
+		:: inc[hd] == n -> forget(c & ~BIT(n))
+		:: else -> failed = 1				/* they stay: the read may be older than they are */
+		fi
+	}
 dead:	END
 }
 
