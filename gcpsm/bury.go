@@ -12,6 +12,8 @@ import (
 // would be taken for the successor of version 1 of a new one. So a tombstone becomes the newest version,
 // after which no write that is under way can win, and then all versions are destroyed. A secret whose
 // newest version is destroyed counts as absent.
+//
+// Step google.delete.2.
 func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombstone engine.Record) error {
 	b := revision(base)
 	if tombstone.Base != base {
@@ -27,6 +29,8 @@ func (d *driver) Delete(ctx context.Context, name string, base engine.Rev, tombs
 
 // bury destroys all versions up to the tombstone, version top, which was made from b: the tombstone last,
 // while it shows that there is more to do.
+//
+// Steps google.delete.3 and google.delete.4.
 func (d *driver) bury(ctx context.Context, name string, b rev, top int, tombstone engine.Record) error {
 	if b.number+1 < top {
 		// The void versions between the two cannot go first, which would make the tombstone look void, nor
@@ -72,6 +76,8 @@ func (d *driver) clear(ctx context.Context, name string, floor int) error {
 // the tombstone of its token. The void version itself cannot go alone, since somebody may just be building on
 // that tombstone, for whom a destroyed version between would mean defeat; so another tombstone covers it.
 // Where that comes too late, or fails, a later save destroys the void version.
+//
+// Steps google.late.
 func (d *driver) discard(ctx context.Context, name string, b rev) {
 	head, err := d.walk(name).head(ctx, b.number)
 	if err != nil || head.rec.Live() {

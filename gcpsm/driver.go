@@ -135,6 +135,8 @@ func (d *driver) commit(ctx context.Context, name string, b rev, floor int, rec 
 }
 
 // add adds rec as a version and returns what it is.
+//
+// Steps google.write.2 and google.write.3.
 func (d *driver) add(ctx context.Context, name string, floor int, rec engine.Record) (number int, is outcome, err error) {
 	payload, err := marshal(rec, bounds{floor, min(floor, d.seen.of(name).clean())})
 	if err != nil {

@@ -95,6 +95,8 @@ func (d *driver) newFloor(b rev, tidy int) int {
 // tidy destroys the versions from the floor of the version before up to the new floor, and some of those that are
 // left below. It does its best: what it leaves is charged for until a later write destroys it, and does no other
 // harm.
+//
+// Step google.write.4.
 func (d *driver) tidy(ctx context.Context, name string, before, floor int) {
 	due := slices.DeleteFunc(slices.Clone(d.seen.of(name).left), func(n int) bool { return n >= before })
 	due = due[:min(len(due), mostLeftovers)]

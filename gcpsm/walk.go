@@ -37,6 +37,8 @@ func (d *driver) walk(name string) *walk {
 
 // head returns the version that counts, or an absence. after is a number that is known to be
 // superseded, 0 for none.
+//
+// Steps google.read.
 func (w *walk) head(ctx context.Context, after int) (*version, error) {
 	top, err := w.start(ctx, after)
 	if err != nil {
@@ -214,6 +216,8 @@ func (is outcome) of(err error) error {
 }
 
 // outcome returns what has become of v, which was just added.
+//
+// Step google.write.3.
 func (w *walk) outcome(ctx context.Context, v *version) (outcome, error) {
 	switch is, err := w.won(ctx, v); {
 	case err != nil:

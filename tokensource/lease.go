@@ -21,6 +21,8 @@ type watch struct {
 // see takes a look at the lease and returns how long to wait until the next, but not for longer than the lease runs. So
 // that callers without a token get a new one soon after it is there, the pauses are a part of the wait so far; who has
 // a token is in no hurry.
+//
+// Step lease.take.2.
 func (w *watch) see(l *oauthstore.Lease, hurry bool) time.Duration {
 	now := time.Now()
 	switch {
@@ -57,6 +59,8 @@ type holding struct {
 }
 
 // keepLease renews l until the holding ends, or ctx.
+//
+// Steps lease.renew.
 func (t *Tokens) keepLease(ctx context.Context, leaser oauthstore.TokenLeaser, l *oauthstore.Lease) *holding {
 	ctx, stop := context.WithCancel(ctx)
 	// Taken a moment before Until less For: both are by this process's clock.
@@ -91,6 +95,8 @@ func (h *holding) renew(ctx context.Context) error {
 
 // sure returns an error unless the lease runs for a good while yet. Both clocks are asked, since the one stands still
 // while a machine does, and the other may be set.
+//
+// Step lease.ask.1.
 func (h *holding) sure() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

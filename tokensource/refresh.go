@@ -279,6 +279,8 @@ func (r *refresh) ask(ctx context.Context, token *oauthstore.OAuthToken, sure fu
 }
 
 // askWith asks once: with the refresh token, or the authorization code of a record that has only that.
+//
+// Step lease.ask.2.
 func (r *refresh) askWith(ctx context.Context, token *oauthstore.OAuthToken, sure func() error) (*granted, error) {
 	if token.RefreshToken != "" {
 		return r.provider.refresh(ctx, token.RefreshToken, sure)

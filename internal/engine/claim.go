@@ -46,6 +46,8 @@ var errApart = errors.New("the entries of the user are in several pages")
 const enoughTold = 4
 
 // make writes the entry.
+//
+// Steps insert.2 to insert.4.
 func (c *claim) make(ctx context.Context) error {
 	s := c.lookup.store
 	c.begun = time.Now()
@@ -96,6 +98,8 @@ func (c *claim) lookAgain(ctx context.Context, e entry) error {
 }
 
 // change adds the entry, replacing those that are no longer needed.
+//
+// Steps insert.3 and insert.4.
 func (c *claim) change(ctx context.Context, entries []entry, within span) ([]entry, error) {
 	if elapsed(c.lookup.begin) > maxInsert {
 		return nil, errAgain // what was looked up may no longer be so

@@ -23,6 +23,8 @@ import (
 // If it fails, after is the state that was read last. The error is an unsettled one if a write may take effect, or have
 // taken effect, after that. Otherwise one may have taken effect before, and more writes of others have come since than a
 // record remembers: only what the write itself leaves in the record tells.
+//
+// Steps write.2 to write.4.
 func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
 	change func(cur state, failure error) (*Record, error)) (after state, try int, err error) {
 	var mine []string // the write ids of this call

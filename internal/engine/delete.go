@@ -77,6 +77,8 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 
 // destroy removes the secret of a token. It is gone, with all that anyone could base a write on,
 // before its entry is. check, unless it is nil, is asked before anything is removed.
+//
+// Steps delete.1 to delete.4.
 func (s *Store) destroy(ctx context.Context, id string, check func(context.Context, gone) error) (gone, error) {
 	name, err := s.tokenName(id)
 	if err != nil {
@@ -114,6 +116,8 @@ func (s *Store) destroy(ctx context.Context, id string, check func(context.Conte
 //
 // A tombstone of another delete means that it stopped half-way, or is at it; this one puts its own on top, so
 // that the other cannot take its own back any more.
+//
+// Steps delete.3 and delete.4.
 func (s *Store) destroyState(ctx context.Context, name string, cur state) (claims []string, replaced bool, err error) {
 	p := s.patience(name)
 	mine, missed := "", false
@@ -204,6 +208,8 @@ func (s *Store) claimsOf(ctx context.Context, name string, r Record) []string {
 
 // forget removes the index entries of deleted records: those that the record stood behind, and those
 // of writers that must have died. Another one may belong to an insert that is under way.
+//
+// Step delete.5.
 func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
 	if len(deleted) == 0 {
 		return nil
@@ -291,6 +297,8 @@ func (s *Store) keysOfGone(ctx context.Context, deleted []gone) ([]key, error) {
 
 // checkIndex reads the pages of the index that forget will write, unless they were read lately: a page that cannot be
 // read must be found before the secret is removed.
+//
+// Step delete.2.
 func (s *Store) checkIndex(ctx context.Context, g gone) error {
 	keys, err := s.keysOfGone(ctx, []gone{g})
 	if err != nil {

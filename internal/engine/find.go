@@ -113,6 +113,8 @@ func pointsAt(token *oauthstore.OAuthToken, r *oauthstore.Record) bool {
 
 // byUser looks where the record most likely is, under the id that the index names or the one that is
 // derived from the user name, and in the index where that settles nothing.
+//
+// Steps find.user.
 func (l *lookup) byUser(ctx context.Context) (*found, error) {
 	f, err := l.load(ctx, l.likelyID())
 	if err != nil {
@@ -167,6 +169,8 @@ func (l *lookup) mayBeUser(e entry) bool {
 
 // byToken finds the best match of all records. The remembered index decides one thing only: that a save inserts, and only
 // if it is a single leaf. Then the insert's own write sees all entries, and finds out what the remembered index lacks.
+//
+// Steps find.token.
 func (l *lookup) byToken(ctx context.Context) (*found, error) {
 	if entries, ok := l.store.index.recallAll(); ok && l.forSave && l.store.index.single() {
 		l.whole = true

@@ -136,6 +136,8 @@ type growth struct {
 func (g *growth) met(failure error) { g.unsure = g.unsure || !over(failure) }
 
 // write makes the pages of the layout, and returns the record of the node.
+//
+// Step divide.2.
 func (g *growth) write(ctx context.Context, cur state, l *layout) (*Record, error) {
 	if l.leaf != nil {
 		return l.leaf, nil
@@ -183,6 +185,8 @@ func (s *Store) settlePages(ctx context.Context, name string, after state, writt
 }
 
 // makePages stores new pages, which nothing points to yet.
+//
+// Steps divide.1 and join.2.
 func (s *Store) makePages(ctx context.Context, pages []*page) error {
 	for _, p := range pages {
 		p.begun = time.Now()
@@ -240,6 +244,8 @@ func (s *Store) takes(n *node, bytes, pointers int) bool {
 }
 
 // lift puts the pointers of the inner node at the place where its parent has the one to it. It does its best.
+//
+// Step divide.3.
 func (s *Store) lift(ctx context.Context, at place, above []place) {
 	if len(above) == 0 {
 		return
@@ -411,6 +417,8 @@ func (t *tree) someUnburied(names []string) []string {
 }
 
 // bury deletes retired pages. It does its best.
+//
+// Steps divide.4 and join.4.
 func (s *Store) bury(ctx context.Context, names []string) {
 	if !s.index.mayBury() {
 		return

@@ -227,6 +227,8 @@ type updateTry struct {
 }
 
 // change merges the token into what the record now is.
+//
+// Steps update.1 and update.3.
 func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 	f, err := u.store.decode(ctx, u.id, u.name, cur)
 	if err != nil {
@@ -275,6 +277,8 @@ func (u *updating) change(ctx context.Context, cur state) (*Record, error) {
 
 // rename sees to the index where the update changes the user name or the client id, and returns the nonce
 // of the entry.
+//
+// Steps rename.1 to rename.3.
 func (u *updating) rename(ctx context.Context, f *found, is *oauthstore.OAuthToken, next *Record) (nonce string, err error) {
 	was := &f.record.Token
 	if was.UserName == is.UserName && was.ClientID == is.ClientID {
@@ -327,6 +331,8 @@ func (u *updating) entries() []entry {
 
 // withdraw takes back the claims but those that the record stands behind. Where one stays it does no harm for longer
 // than the grace period.
+//
+// Step rename.4.
 func (u *updating) withdraw(ctx context.Context, but []string) {
 	for _, c := range u.claims {
 		if !claims(but, c.entry.Nonce) {
@@ -336,6 +342,8 @@ func (u *updating) withdraw(ctx context.Context, but []string) {
 }
 
 // drop takes out what the record has claimed and no longer does, as far as it is not in the leaf of the claim.
+//
+// Step rename.5.
 func (u *updating) drop(ctx context.Context, nonce string) {
 	for _, c := range u.claims {
 		if c.entry.Nonce != nonce {
@@ -400,6 +408,8 @@ func (s *Store) insert(ctx context.Context, l *lookup, tries *insertTries) (*oau
 
 // place makes the claim and stores next, the record that stands behind it. It returns which of the tries was stored:
 // another may have come late.
+//
+// Steps insert.5 to insert.8.
 func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record, tries *insertTries) (*oauthstore.Record, error) {
 	begin := time.Now()
 	if err := c.make(ctx); err != nil {
@@ -457,6 +467,8 @@ func (s *Store) absent(id string) (*found, error) {
 // vacancy returns the place for a new record: under the token's own id, or the first of the generated
 // ones that nobody holds. It finishes a delete that stopped half-way there. A record on its way that is the
 // token's own after all shows that the cached index is old.
+//
+// Step insert.1.
 func (l *lookup) vacancy(ctx context.Context) (*found, error) {
 	f, err := l.free(ctx)
 	if err != nil || l.match() == nil {

@@ -134,6 +134,8 @@ func (j *joining) takes(r remembered) bool {
 
 // join puts one page in the place of several that are beside each other, or the parent itself where they are all
 // that it has.
+//
+// Steps join.1 to join.4.
 func (s *Store) join(ctx context.Context, parent place, run []place) {
 	p, ok := s.index.recall(parent.name)
 	q, now := s.quota(), time.Now()

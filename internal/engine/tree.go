@@ -129,6 +129,8 @@ const (
 )
 
 // leafFor returns the leaf for k.
+//
+// Steps read.1 to read.5.
 func (s *Store) leafFor(ctx context.Context, k key, how freshness) (*leaf, error) {
 	l, err := s.walk(ctx, k, how)
 	missing := l.name
