@@ -114,8 +114,8 @@ func get(t *testing.T, d engine.Driver, name string) (rec engine.Record) {
 	return rec
 }
 
-// again calls do once more, up to twice, where the service gave no answer, as a caller may: the clients
-// here do not, and on a busy machine a connection breaks now and then.
+// again calls do once more, up to twice, if the service gave no answer, as a caller may: not all clients
+// here do, and on a busy machine a connection breaks now and then.
 func again(do func() error) error {
 	err := do()
 	for range 2 {
