@@ -18,7 +18,7 @@ import (
 	"github.com/oauthstore/oauthstore/tokensource"
 )
 
-// panickyStore panics in the method of that name, as often as times says.
+// panickyStore panics in the method of that name after a while, as often as times says.
 type panickyStore struct {
 	leasingStore
 	method string
@@ -27,6 +27,7 @@ type panickyStore struct {
 
 func (s *panickyStore) call(method string) {
 	if method == s.method && s.times.Add(-1) >= 0 {
+		time.Sleep(time.Second) // so that all who call together wait for it
 		panic("hush: " + method)
 	}
 }
