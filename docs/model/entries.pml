@@ -245,7 +245,7 @@ proctype Insert(byte i, u) {
 			atomic { contest() }			/* insert.3 */
 			if
 			:: res == YES
-			:: res == NO -> goto dead
+			:: res == NO -> failed = failed || silent; goto dead	/* a conflict, for the caller */
 			:: res == AGAIN -> goto next
 			fi;
 			atomic {				/* insert.4: the old entries of the id, and the record once more */
