@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,12 +94,12 @@ func panicOfObserver(t *testing.T) {
 	for _, id := range []string{"1", "2", "3"} {
 		b.put(t, token(id, "", "", "access"))
 	}
-	refreshed := 0
+	var refreshed atomic.Int32
 	s := newCache(t, b, WithTTL(100*time.Second), WithBackgroundRefresh(50*time.Second), WithObserver(func(_ context.Context, e Event) {
 		if e.Kind != Refresh {
 			return
 		}
-		switch refreshed++; refreshed {
+		switch refreshed.Add(1) {
 		case 1:
 			panic("the observer")
 		case 2:
@@ -118,7 +119,7 @@ func panicOfObserver(t *testing.T) {
 	require.True(t, strings.HasPrefix(fmt.Sprint(value), "the observer\n"), "got a panic with %v", value)
 	require.Equal(t, "access", accessByID(t, s, "1"), "once")
 	time.Sleep(10 * time.Second)
-	require.Equal(t, 3, refreshed, "the others are read all the same")
+	require.EqualValues(t, 3, refreshed.Load(), "the others are read all the same")
 	require.Zero(t, goroutines(s))
 }
 
@@ -178,9 +179,12 @@ func hangInBackground(t *testing.T) {
 	for _, id := range []string{"1", "2"} {
 		b.put(t, token(id, "", "", "first"))
 	}
+	var mu sync.Mutex
 	var refreshed []Event
 	s := newCache(t, b, WithTTL(100*time.Second), WithBackgroundRefresh(50*time.Second), WithTimeout(5*time.Second), WithObserver(func(_ context.Context, e Event) {
 		if e.Kind == Refresh {
+			mu.Lock()
+			defer mu.Unlock()
 			refreshed = append(refreshed, e)
 		}
 	}))
@@ -194,6 +198,8 @@ func hangInBackground(t *testing.T) {
 	b.on(nil, nil)
 	accessByID(t, s, "2")
 	time.Sleep(6 * time.Second)
+	mu.Lock()
+	defer mu.Unlock()
 	require.Len(t, refreshed, 2)
 	wantTimeout(t, refreshed[0].Err)
 	require.NoError(t, refreshed[1].Err)

@@ -23,6 +23,9 @@ var emulators = map[string][]gcpsmtest.Quirk{
 
 func TestEmulators_areEnough(t *testing.T) {
 	for name, quirks := range emulators {
+		if testing.Short() && name != farthest {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
 				return newBackend(t, gcpsmtest.WithEmulatorQuirks(quirks...)).NewStore(t)

@@ -490,8 +490,11 @@ func (s *stage) active() int {
 	return n
 }
 
-// interleave plays many histories, each from its seed.
+// interleave plays many histories, each from its seed; with -short a fifth of them.
 func interleave(t *testing.T, seeds int, f faults, keep int, opts ...gcpsmtest.Option) {
+	if testing.Short() {
+		seeds /= 5
+	}
 	for seed := range uint64(seeds) {
 		s := newStage(t, seed, f, opts...)
 		s.emulator = len(opts) > 0

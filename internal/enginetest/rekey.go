@@ -193,7 +193,7 @@ func wantMoved(t *testing.T, b Backend, newStore NewKeyed, c codec.Codec, live m
 }
 
 // dieAtEachCall lets a process die before and after each of its calls, another one finish, and then takes the older key
-// away.
+// away. With -short it is one call in seven.
 func dieAtEachCall(t *testing.T, newBackend func(t *testing.T) Backend, newStore NewKeyed, change keyChange) {
 	ctx := context.Background()
 	doings := map[string]func(s Rekeyer) error{
@@ -205,6 +205,10 @@ func dieAtEachCall(t *testing.T, newBackend func(t *testing.T) Backend, newStore
 		"a save":    func(s Rekeyer) error { return s.SaveToken(ctx, secretToken("user0", "user0")) },
 		"a delete":  func(s Rekeyer) error { return s.DeleteToken(ctx, "user1") },
 	}
+	step := 1
+	if testing.Short() {
+		step = 7
+	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for what, do := range doings {
@@ -212,7 +216,7 @@ func dieAtEachCall(t *testing.T, newBackend func(t *testing.T) Backend, newStore
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				for position := 0; ; position++ {
+				for position := 0; ; position += step {
 					done := true // if the test is not among those that are to run
 					t.Run(fmt.Sprintf("%s dies at call %d, %v", what, position+1, kind), func(t *testing.T) {
 						done = dieOnce(t, newBackend(t), newStore, change, do, kind, position)
