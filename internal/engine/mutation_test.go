@@ -126,7 +126,7 @@ func TestMutations(t *testing.T) {
 			mutant := compile(t, mutated(t, m.file, strings.Replace(string(source), m.text, m.instead, 1)))
 			for _, tests := range [][]string{
 				simulation(min(*schedules, 15)),
-				{"-test.failfast", "-test.skip", "TestSchedules|TestMutations|TestDifferential"},
+				{"-test.failfast", "-test.skip", "TestSchedules|TestMutations|TestDifferential|TestSweep"},
 				simulation(*schedules),
 			} {
 				out, _ := exec.CommandContext(t.Context(), mutant, tests...).CombinedOutput() // that it fails is what is wanted
