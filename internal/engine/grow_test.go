@@ -295,6 +295,8 @@ func TestGrow_pagesAreEncrypted(t *testing.T) {
 
 // pagesByName returns the names of the pages, whatever is in them.
 func (m *memory) pagesByName() (names []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for name := range m.secrets {
 		if strings.HasPrefix(name, pagePrefix) {
 			names = append(names, name)
