@@ -68,6 +68,11 @@ func (c *claim) make(ctx context.Context) error {
 		}
 		there, err := c.tell(ctx, untold.entry.ID)
 		switch {
+		case errors.Is(err, errAgain):
+			if _, err := c.lookup.entries(ctx); err != nil { // the remembered ones did not lead the lookup to the record
+				return err
+			}
+			return errAgain
 		case err != nil:
 			return err
 		case !there && untold.entry.age() < maxRename:

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/oauthstore/oauthstore"
 )
 
@@ -199,4 +201,19 @@ func TestClaim_doesNotWaitForARememberedEntryThatIsGone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The remembered entry of a record leads a claim to the record that the token points at by now.
+func TestClaim_findsARecordUnderAnIDWhoseRememberedEntryHasAnotherClient(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		s := m.store()
+		save(t, s, oauthstore.OAuthToken{ID: "x", UserName: "bob", ClientID: "d", AccessToken: "a1"})
+		remove(t, m.store(), "x")
+		save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "bob", ClientID: "c", AccessToken: "a2"})
+		begin := time.Now()
+		require.Equal(t, "x", save(t, s, oauthstore.OAuthToken{UserName: "bob", ClientID: "c", AccessToken: "a3"}).ID)
+		require.Less(t, time.Since(begin), 10*conflictPause)
+		m.wantConsistent(t)
+	})
 }
