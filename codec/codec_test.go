@@ -57,6 +57,8 @@ var malformed = map[string]string{
 	"a number":                       "1",
 	"null":                           "null",
 	"a list":                         `["` + mark + `"]`,
+	"an empty list":                  "[]",
+	"a list of a name and a value":   `["` + mark + `",1]`,
 	"no JSON":                        mark,
 	"an object that does not end":    `{"access_token":"` + mark + `"`,
 	"a name without value":           `{"` + mark + `"}`,
