@@ -241,6 +241,23 @@ func TestDelete_thatFailsIsTriedAgain(t *testing.T) {
 	})
 }
 
+// The read after the failure shows the time before the insert.
+func TestDelete_thatFailsDoesNotBelieveAReadThatLagsBehind(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		for _, op := range deletions(m) {
+			save(t, m.store(), under("x", "alice"))
+			m.on(op, xName, func(func() error) error {
+				m.on(get, xName, func(func() error) error { return nil })
+				return oauthstore.ErrUnavailable
+			})
+			remove(t, m.store(), "x")
+			m.wantIDs(t)
+			m.wantEntries(t, "x", 0)
+			m.wantRulesUsed(t)
+		}
+	})
+}
+
 func deletions(m *memory) []string {
 	if m.tombstones {
 		return []string{bury, destroy}
