@@ -2,6 +2,7 @@ package gcpsm
 
 import (
 	"context"
+	"flag"
 	"testing"
 
 	"github.com/oauthstore/oauthstore"
@@ -21,9 +22,11 @@ var emulators = map[string][]gcpsmtest.Quirk{
 	},
 }
 
+var allEmulators = flag.Bool("all-emulators", false, "let TestEmulators_areEnough look at all, not only at the farthest")
+
 func TestEmulators_areEnough(t *testing.T) {
 	for name, quirks := range emulators {
-		if testing.Short() && name != farthest {
+		if !*allEmulators && name != farthest {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -51,7 +54,7 @@ func TestEmulators_areEnoughForManyWriters(t *testing.T) {
 func TestAnyOrderOfCalls_leavesOneHistoryOnEmulators(t *testing.T) {
 	for name, quirks := range emulators {
 		t.Run(name, func(t *testing.T) {
-			interleave(t, 100, faults{}, 0, gcpsmtest.WithEmulatorQuirks(quirks...))
+			interleave(t, 4, faults{}, 0, gcpsmtest.WithEmulatorQuirks(quirks...))
 		})
 	}
 }

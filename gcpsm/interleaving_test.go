@@ -3,6 +3,7 @@ package gcpsm
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -490,12 +491,11 @@ func (s *stage) active() int {
 	return n
 }
 
-// interleave plays many histories, each from its seed; with -short a fifth of them.
-func interleave(t *testing.T, seeds int, f faults, keep int, opts ...gcpsmtest.Option) {
-	if testing.Short() {
-		seeds /= 5
-	}
-	for seed := range uint64(seeds) {
+var orders = flag.Int("orders", 80, "how many histories the tests of any order of calls play, of which some play a part")
+
+// interleave plays a share of the histories, each from its seed.
+func interleave(t *testing.T, share int, f faults, keep int, opts ...gcpsmtest.Option) {
+	for seed := range uint64(*orders / share) {
 		s := newStage(t, seed, f, opts...)
 		s.emulator = len(opts) > 0
 		processes := make([]*process, 2+s.rand.IntN(3))
@@ -515,17 +515,17 @@ func interleave(t *testing.T, seeds int, f faults, keep int, opts ...gcpsmtest.O
 }
 
 func TestAnyOrderOfCalls_leavesOneHistory(t *testing.T) {
-	interleave(t, 400, faults{}, 0)
+	interleave(t, 1, faults{}, 0)
 }
 
 func TestAnyOrderOfCalls_leavesOneHistoryWhereVersionsAreKept(t *testing.T) {
-	interleave(t, 100, faults{}, 2)
+	interleave(t, 4, faults{}, 2)
 }
 
 func TestAnyOrderOfCalls_leavesOneHistoryWhereProcessesDie(t *testing.T) {
-	interleave(t, 200, faults{die: 5}, 0)
+	interleave(t, 2, faults{die: 5}, 0)
 }
 
 func TestAnyOrderOfCalls_leavesOneHistoryWhereCallsFail(t *testing.T) {
-	interleave(t, 200, faults{failBefore: 5, failAfter: 5}, 0)
+	interleave(t, 2, faults{failBefore: 5, failAfter: 5}, 0)
 }

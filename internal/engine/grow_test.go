@@ -150,11 +150,11 @@ func limited(m *memory, writes int) (most func() int) {
 func TestGrow_aLeafThatIsWornIsReplaced(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := newMemory()
-		most := limited(m, 100)
+		most := limited(m, 50)
 		stores := []*Store{m.store(), m.store(), m.store()}
-		for i := range 2000 {
+		for i := range 1000 {
 			save(t, stores[i%len(stores)], under("", fmt.Sprint("user", i)))
-			time.Sleep(24 * time.Hour / 2000)
+			time.Sleep(24 * time.Hour / 1000)
 		}
 		m.wantConsistent(t)
 		m.wantNoOrphans(t)
@@ -169,7 +169,7 @@ func TestGrow_oneUserWhoComesAndGoes(t *testing.T) {
 		limited(m, 100)
 		s := m.store()
 		fill(t, s, 10)
-		for range 3000 {
+		for range 1500 {
 			remove(t, s, save(t, s, under("", "restless")).ID)
 			time.Sleep(24 * time.Hour / 1000)
 		}

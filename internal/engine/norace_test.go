@@ -2,4 +2,4 @@
 
 package engine
 
-const defaultSchedules = 40
+const defaultSchedules = 20

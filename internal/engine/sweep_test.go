@@ -37,7 +37,7 @@ func TestSweep(t *testing.T) {
 
 var sweepAll = flag.Bool("sweep", false, "let TestSweep run everything")
 
-const sweepShare = 16
+const sweepShare = 32
 
 // A sweepPlace is what is stored before the method is called: at least the tokens x of alice, y of bob and z of carol.
 type sweepPlace struct {
