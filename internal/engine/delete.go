@@ -149,16 +149,15 @@ func (s *Store) destroyState(ctx context.Context, name string, cur state) (claim
 		if err != nil {
 			return claims, false, err
 		}
+		if next.rec.Absent() || next.rec.Incarnation != began {
+			if next, err = s.probe(ctx, name, next); err != nil {
+				return claims, false, err
+			}
+		}
 		if !acted {
 			began = next.rec.Incarnation // the first read may have lagged behind
 		}
 		done := next.rec.Absent() || next.rec.Incarnation != began
-		if done {
-			if next, err = s.probe(ctx, name, next); err != nil {
-				return claims, false, err
-			}
-			done = next.rec.Absent() || next.rec.Incarnation != began
-		}
 		switch _, probed := s.driver.(Prober); {
 		case done && (probed || missed || errors.Is(failure, ErrConflict)):
 			return claims, !next.rec.Absent(), nil

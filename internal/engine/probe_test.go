@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -51,6 +52,13 @@ func TestProbe_looksAgainWhereAMissWouldBeBelieved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { wantNoError(t, found(new(lagging).saved(t).store())) })
 	}
+	t.Run("DeleteToken that is throttled", func(t *testing.T) {
+		l := new(lagging).saved(t)
+		l.on(del, xName, fails(fmt.Errorf("%w: %w", oauthstore.ErrThrottled, ErrNotWritten)))
+		wantNoError(t, l.store().DeleteToken(t.Context(), "x"))
+		l.wantIDs(t)
+		l.wantEntries(t, "x", 0)
+	})
 	t.Run("GetTokens", func(t *testing.T) { wantFoundAll(t, new(lagging).saved(t).store(), 1) })
 	t.Run("DeleteTokens", func(t *testing.T) {
 		l := new(lagging).saved(t)
