@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
 // AEAD is authenticated encryption with associated data. tink.AEAD of the Tink library is one; the
@@ -183,14 +184,6 @@ func (c calls) decrypt(ctx context.Context, k key, ciphertext []byte, secret Sec
 	})
 }
 
-// An answer is what a call came to.
-type answer struct {
-	bytes    []byte
-	err      error
-	returned bool // it did not panic
-	panicked any
-}
-
 // do calls f and waits for it until ctx ends. A panic of f reaches the caller, if that still waits.
 func (c calls) do(ctx context.Context, f func() ([]byte, error)) ([]byte, error) {
 	if ctx.Done() == nil {
@@ -201,30 +194,22 @@ func (c calls) do(ctx context.Context, f func() ([]byte, error)) ([]byte, error)
 		return nil, ctx.Err()
 	case c <- struct{}{}:
 	}
-	done := make(chan answer, 1)
-	go func() {
-		var a answer
-		defer func() {
-			if !a.returned {
-				a.panicked = recover()
-			}
-			<-c
-			done <- a
-		}()
-		a.bytes, a.err = f()
-		a.returned = true
-	}()
+	var answer []byte
+	var err error
+	done := make(chan *panics.Error, 1)
+	go panics.Run(func() { answer, err = f() }, func(p *panics.Error) {
+		<-c
+		done <- p
+	})
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case a := <-done:
-		switch {
-		case a.panicked != nil:
-			panic(a.panicked)
-		case !a.returned: // runtime.Goexit
-			return nil, errors.New("codec: the AEAD has ended its goroutine")
+	case p := <-done:
+		if p != nil {
+			p.Repeat()
+			return nil, p // f has ended its goroutine
 		}
-		return a.bytes, a.err
+		return answer, err
 	}
 }
 
