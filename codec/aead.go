@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/args"
 	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
@@ -49,9 +50,10 @@ type Keyset interface {
 	IsPrimary(ciphertext []byte) bool
 }
 
-// Remote returns an [AEAD] that asks a, such as a tink.AEADWithContext.
+// Remote returns an [AEAD] that asks a, such as a tink.AEADWithContext. It returns nil if a is nil or a nil pointer, which
+// [NewEncrypted] refuses.
 func Remote(a AEADWithContext) AEAD {
-	if a == nil {
+	if args.IsNil(a) {
 		return nil
 	}
 	return remote{a}
@@ -70,11 +72,11 @@ func (r remote) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 // Scoped returns key with scope as a part of the associated data. A ciphertext of one scope does not decrypt in
 // another, though key and name are the same. scope is any text without a zero byte: the number of the AWS account,
 // which a store does not know, or the name of an environment. A store binds a document to its Google project, or its
-// Vault namespace and mount, without it.
+// Vault namespace and mount, without it. Scoped returns nil if key is nil or a nil pointer, which [NewEncrypted] refuses.
 //
 // To change the scope, rotate: Scoped(key, "new") is another key than key and Scoped(key, "old").
 func Scoped(key AEAD, scope string) AEAD {
-	if key == nil {
+	if args.IsNil(key) {
 		return nil
 	}
 	return scoped{key, scope}

@@ -340,6 +340,10 @@ func TestNewEncrypted_refusesWhatIsMissing(t *testing.T) {
 		"a nil pointer to read":  {codec.JSON{}, k, []codec.Option{codec.WithDecryption((*pointed)(nil))}, "WithDecryption"},
 		"a nil decryption key":   {codec.JSON{}, k, []codec.Option{codec.WithDecryption(nil)}, "WithDecryption"},
 		"one of them nil":        {codec.JSON{}, k, []codec.Option{codec.WithDecryption(k, nil)}, "WithDecryption"},
+		"no key of a service":    {codec.JSON{}, codec.Remote((*remoteKey)(nil)), nil, "NewEncrypted"},
+		"no key of a scope":      {codec.JSON{}, codec.Scoped((*pointed)(nil), "a"), nil, "NewEncrypted"},
+		"neither":                {codec.JSON{}, codec.Scoped(codec.Remote((*remoteKey)(nil)), "a"), nil, "NewEncrypted"},
+		"no scoped key to read":  {codec.JSON{}, k, []codec.Option{codec.WithDecryption(codec.Scoped((*pointed)(nil), "a"))}, "WithDecryption"},
 		"nil among many options": {codec.JSON{}, k, []codec.Option{codec.WithDecryption(k), codec.WithDecryption(nil, k)}, "WithDecryption"},
 	} {
 		e, err := codec.NewEncrypted(c.inner, c.primary, c.opts...)

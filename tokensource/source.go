@@ -11,6 +11,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/args"
 )
 
 // A Source is an [oauth2.TokenSource] for one record: make it with [Tokens.User] or [Tokens.ID]. It remembers the
@@ -277,10 +278,13 @@ func (s *Source) drop() {
 	s.flight = nil
 }
 
-// Client returns an HTTP client that sends its requests with the source's access token, over base; nil is
-// [http.DefaultTransport]. It waits for a token no longer than the request's context allows. A token that could not be
+// Client returns an HTTP client that sends its requests with the source's access token, over base; nil, or a nil
+// pointer, is [http.DefaultTransport]. It waits for a token no longer than the request's context allows. A token that could not be
 // stored ([*NotSavedError]) is used all the same.
 func (s *Source) Client(base http.RoundTripper) *http.Client {
+	if args.IsNil(base) {
+		base = nil
+	}
 	return &http.Client{Transport: &transport{source: s, base: base}}
 }
 

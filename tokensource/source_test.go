@@ -6,11 +6,15 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/memory"
 	"github.com/oauthstore/oauthstore/tokensource"
 )
 
@@ -297,6 +301,26 @@ func TestSource_clientAuthorizesRequests(t *testing.T) {
 		w.network(nil, nil)
 		time.Sleep(10 * time.Minute)
 	})
+}
+
+func TestClient_ofANilPointerIsOverTheDefaultTransport(t *testing.T) {
+	api := httptest.NewServer(http.NotFoundHandler())
+	defer api.Close()
+	store := memory.New()
+	if err := store.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", UserName: "alice", AccessToken: "access", Expiry: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := tokensource.New(store, &oauth2.Config{ClientID: "id", Endpoint: oauth2.Endpoint{TokenURL: "https://example.com/token"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, base := range []http.RoundTripper{nil, (*http.Transport)(nil)} {
+		resp, err := tokens.ID("1").Client(base).Get(api.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
 }
 
 func TestTokens_shutdownWaitsForARefresh(t *testing.T) {
