@@ -11,6 +11,7 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -20,7 +21,7 @@ func TestSaveToken_duringARecoveryWindowSaysInTheEndThatDescribeSecretIsMissing(
 		f.srv.Inject(testserver.Fault{Op: "DescribeSecret", Kind: testserver.Deny, Times: -1})
 		token, begin := again, time.Now()
 		err := f.store().SaveToken(f.ctx, &token)
-		requireClass(t, err, oauthstore.ErrUnavailable)
+		enginetest.RequireClass(t, err, oauthstore.ErrUnavailable)
 		require.ErrorContains(t, err, "not authorized to perform: secretsmanager:DescribeSecret")
 		require.Less(t, time.Since(begin), 3*time.Minute)
 		require.False(t, f.secret(alice).DeletionDate.IsZero())

@@ -14,6 +14,7 @@ import (
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -258,7 +259,7 @@ func TestPut_failsWhereTheServerIgnoresTheTokenOfTheRequest(t *testing.T) {
 	_, put := d.Put(f.ctx, "token_a", f.get(d, engine.None, "one"), document("w2", "two"), 0)
 	for op, err := range map[string]error{"CreateSecret": create, "PutSecretValue": put} {
 		require.ErrorContains(t, err, "awssm: "+op+" oauthstore/token_a: no compare-and-set: ")
-		requireClass(t, err, oauthstore.ErrNoCompareAndSet)
+		enginetest.RequireClass(t, err, oauthstore.ErrNoCompareAndSet)
 		require.NotErrorIs(t, err, engine.ErrConflict)
 	}
 }

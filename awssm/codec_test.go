@@ -11,11 +11,12 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 )
 
 func encrypted(t *testing.T) Option {
 	t.Helper()
-	c, err := codec.NewEncrypted(codec.JSON{}, newAEAD(t))
+	c, err := codec.NewEncrypted(codec.JSON{}, enginetest.AESGCM(t, 1))
 	require.NoError(t, err)
 	return WithCodec(c)
 }
@@ -90,7 +91,7 @@ func (k *remoteKey) Decrypt(ciphertext, associated []byte) ([]byte, error) {
 
 func TestWithCodec_aKeyThatIsOutOfReachMakesNoSecondRecord(t *testing.T) {
 	f := start(t)
-	key := &remoteKey{AEAD: newAEAD(t)}
+	key := &remoteKey{AEAD: enginetest.AESGCM(t, 1)}
 	c, err := codec.NewEncrypted(codec.JSON{}, key)
 	require.NoError(t, err)
 	s := f.store(WithCodec(c))

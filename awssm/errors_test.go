@@ -20,26 +20,9 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/testserver"
 )
-
-var classesOfErrors = []error{
-	oauthstore.ErrAccessDenied, oauthstore.ErrThrottled, oauthstore.ErrUnavailable, oauthstore.ErrTokenNotFound,
-	oauthstore.ErrInvalidToken, oauthstore.ErrRecordTooLarge, oauthstore.ErrMisconfigured, oauthstore.ErrNoCompareAndSet,
-	context.DeadlineExceeded,
-}
-
-// requireClass wants an error of these classes and of no others.
-func requireClass(t *testing.T, err error, want ...error) {
-	t.Helper()
-	for _, class := range classesOfErrors {
-		wanted := false
-		for _, w := range want {
-			wanted = wanted || w == class
-		}
-		require.Equal(t, wanted, errors.Is(err, class), "errors.Is(%v, %v)", err, class)
-	}
-}
 
 func TestErrors_ofTheServiceAreFiledAndStayWithinReach(t *testing.T) {
 	for _, c := range []struct {
@@ -57,7 +40,7 @@ func TestErrors_ofTheServiceAreFiledAndStayWithinReach(t *testing.T) {
 			f.save(s, oauthstore.OAuthToken{ID: "a", AccessToken: "one"})
 			f.srv.Inject(testserver.Fault{Op: "GetSecretValue", Kind: c.kind})
 			_, err := s.FindTokenByID(f.ctx, "a")
-			requireClass(t, err, c.class)
+			enginetest.RequireClass(t, err, c.class)
 			require.Contains(t, err.Error(), "awssm: GetSecretValue oauthstore/token_a: "+strings.TrimPrefix(c.class.Error(), "oauthstore: ")+" ("+c.code+")")
 			var api smithy.APIError
 			require.ErrorAs(t, err, &api)
@@ -74,25 +57,25 @@ func TestErrors_withoutAnAnswerAreErrUnavailable(t *testing.T) {
 		f := start(t)
 		f.srv.Inject(testserver.Fault{Op: "GetSecretValue", Kind: testserver.DropAfter})
 		_, err := f.store().FindTokenByID(f.ctx, "a")
-		requireClass(t, err, oauthstore.ErrUnavailable)
+		enginetest.RequireClass(t, err, oauthstore.ErrUnavailable)
 	})
 	t.Run("nobody listens", func(t *testing.T) {
 		f := start(t)
 		f.srv.Close()
 		_, err := f.store().FindTokenByID(f.ctx, "a")
-		requireClass(t, err, oauthstore.ErrUnavailable)
+		enginetest.RequireClass(t, err, oauthstore.ErrUnavailable)
 	})
 	t.Run("the service takes longer than WithTimeout", func(t *testing.T) {
 		f := start(t)
 		f.srv.Inject(testserver.Fault{Op: "GetSecretValue", Kind: testserver.Hang})
 		_, err := f.store(WithTimeout(20*time.Millisecond)).FindTokenByID(f.ctx, "a")
-		requireClass(t, err, oauthstore.ErrUnavailable)
+		enginetest.RequireClass(t, err, oauthstore.ErrUnavailable)
 		require.NotErrorIs(t, err, context.DeadlineExceeded, "the caller has set none")
 	})
 	t.Run("the answer is cut off", func(t *testing.T) {
 		f := start(t)
 		_, err := f.storeOver(answering(`{"SecretString": "TOP-SECRET"`)).FindTokenByID(f.ctx, "a")
-		requireClass(t, err, oauthstore.ErrUnavailable)
+		enginetest.RequireClass(t, err, oauthstore.ErrUnavailable)
 		require.NotContains(t, err.Error(), "TOP-SECRET")
 	})
 }
@@ -104,7 +87,7 @@ func TestErrors_ofAWriteTellWhatWentWrongOnTheWayToTheService(t *testing.T) {
 	f.srv.Close()
 	for _, rev := range []engine.Rev{base, engine.None} {
 		_, err := d.Put(f.ctx, "token_a", rev, document("w", "TOP-SECRET"), 0)
-		requireClass(t, err, oauthstore.ErrUnavailable)
+		enginetest.RequireClass(t, err, oauthstore.ErrUnavailable)
 		require.ErrorContains(t, err, "request send failed")
 		require.NotContains(t, err.Error(), "TOP-SECRET")
 	}
@@ -113,7 +96,7 @@ func TestErrors_ofAWriteTellWhatWentWrongOnTheWayToTheService(t *testing.T) {
 func TestErrors_ofAWriteDoNotShowAnAnswerThatCouldNotBeRead(t *testing.T) {
 	f := start(t)
 	_, err := f.driverOver(answering(`{"ARN": "TOP-SECRET"`)).Put(f.ctx, "token_a", engine.None, document("w", "x"), 0)
-	requireClass(t, err, oauthstore.ErrUnavailable)
+	enginetest.RequireClass(t, err, oauthstore.ErrUnavailable)
 	require.NotContains(t, err.Error(), "TOP-SECRET")
 }
 
@@ -145,7 +128,7 @@ func TestErrors_ofMissingCredentialsAreErrAccessDeniedUnlessTheNetworkIsToBlame(
 		_, _, get := d.Get(context.Background(), "token_a", engine.None)
 		_, put := d.Put(context.Background(), "token_a", engine.None, document("w", "x"), 0)
 		for _, err := range []error{get, put} {
-			requireClass(t, err, c.class)
+			enginetest.RequireClass(t, err, c.class)
 			require.ErrorContains(t, err, c.text)
 			require.NotContains(t, err.Error(), "TOP-SECRET")
 		}
@@ -285,8 +268,7 @@ func TestErrors_thatLocalStackPassesOnAreWhatTheyWere(t *testing.T) {
 	requireRefused := func() {
 		t.Helper()
 		_, err := d.Put(f.ctx, "token_a", base, document("w", "other"), 0)
-		require.ErrorIs(t, err, engine.ErrConflict)
-		requireClass(t, err)
+		enginetest.RequireClass(t, err, engine.ErrConflict)
 		require.NotContains(t, err.Error(), "TOP-SECRET")
 	}
 	requireRefused()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -40,7 +41,7 @@ func TestGet_afterARefusalThatCannotReadTheNextVersionIsAnErrorAndNoAbsence(t *t
 				return f.GetSecretValue(f.ctx, &sm.GetSecretValueInput{SecretId: in.SecretId, VersionId: aws.String(revision(base).version)})
 			}})
 			_, rev, err := d.Get(f.ctx, "token_a", base)
-			requireClass(t, err, class)
+			enginetest.RequireClass(t, err, class)
 			require.Equal(t, engine.None, rev)
 		})
 	}

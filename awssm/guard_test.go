@@ -17,6 +17,7 @@ import (
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -49,9 +50,9 @@ func TestSaveToken_neverSucceedsOnAServerThatDoesNotGuardWrites(t *testing.T) {
 			for try := range 4 {
 				for _, token := range []oauthstore.OAuthToken{{ID: "a", AccessToken: "one"}, {UserName: "user", AccessToken: "one"}} {
 					err := s.SaveToken(f.ctx, &token)
-					requireClass(t, err, oauthstore.ErrNoCompareAndSet)
+					enginetest.RequireClass(t, err, oauthstore.ErrNoCompareAndSet)
 					require.ErrorContains(t, err, "WithoutWriteCheck", "try %d", try)
-					requireText(t, err)
+					enginetest.RequireText(t, err, secrets...)
 				}
 			}
 			require.Empty(t, f.ids(s), "the index must not list what was refused")
@@ -92,15 +93,15 @@ func TestSaveToken_thatUpdatesOnAServerThatDoesNotGuardWritesFailsAndLeavesTheRe
 		f.save(f.storeOver(f.emulator(), WithoutWriteCheck()), oauthstore.OAuthToken{ID: "a", AccessToken: "one"})
 		s := f.storeOver(f.emulator())
 		err := s.SaveToken(f.ctx, &oauthstore.OAuthToken{ID: "a", AccessToken: "two"})
-		requireClass(t, err, oauthstore.ErrNoCompareAndSet)
+		enginetest.RequireClass(t, err, oauthstore.ErrNoCompareAndSet)
 		require.NotErrorIs(t, err, engine.ErrNotWritten)
 		require.Equal(t, "two", f.find(s, "a").AccessToken, "the check must not change what the record says")
 		f.srv.ResetRequests()
 		for range 3 {
 			err := s.SaveToken(f.ctx, &oauthstore.OAuthToken{ID: "a", AccessToken: "three"})
-			requireClass(t, err, oauthstore.ErrNoCompareAndSet)
+			enginetest.RequireClass(t, err, oauthstore.ErrNoCompareAndSet)
 			require.ErrorIs(t, err, engine.ErrNotWritten)
-			requireClass(t, s.DeleteToken(f.ctx, "a"), oauthstore.ErrNoCompareAndSet)
+			enginetest.RequireClass(t, s.DeleteToken(f.ctx, "a"), oauthstore.ErrNoCompareAndSet)
 		}
 		require.Zero(t, f.srv.Count("PutSecretValue", "CreateSecret", "DeleteSecret"), "nothing more is written")
 		require.Equal(t, "two", f.find(s, "a").AccessToken)

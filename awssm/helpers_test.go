@@ -2,11 +2,7 @@ package awssm
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -179,30 +175,5 @@ func notFound() error {
 }
 
 func invalid(text string) error { return &types.InvalidRequestException{Message: aws.String(text)} }
-
-// aesGCM is a codec.AEAD of the standard library's AES-GCM.
-type aesGCM struct{ cipher.AEAD }
-
-func newAEAD(t *testing.T) codec.AEAD {
-	t.Helper()
-	block, err := aes.NewCipher([]byte(strings.Repeat("k", 32)))
-	require.NoError(t, err)
-	gcm, err := cipher.NewGCM(block)
-	require.NoError(t, err)
-	return aesGCM{gcm}
-}
-
-func (a aesGCM) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
-	nonce := make([]byte, a.NonceSize())
-	_, _ = rand.Read(nonce)
-	return a.Seal(nonce, nonce, plaintext, associatedData), nil
-}
-
-func (a aesGCM) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
-	if len(ciphertext) < a.NonceSize() {
-		return nil, errors.New("too short")
-	}
-	return a.Open(nil, ciphertext[:a.NonceSize()], ciphertext[a.NonceSize():], associatedData)
-}
 
 func readCloser(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }

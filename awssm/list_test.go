@@ -14,6 +14,7 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -226,7 +227,7 @@ func TestList_filesFailuresOfAnyPage(t *testing.T) {
 			f.srv.ResetRequests()
 			f.srv.Inject(testserver.Fault{Op: "ListSecrets", Kind: c.kind, Skip: page})
 			got, err := f.list(f.driver())
-			requireClass(t, err, c.class)
+			enginetest.RequireClass(t, err, c.class)
 			require.ErrorContains(t, err, c.text)
 			require.Len(t, got, len(want), "%v on page %d", c.kind, page)
 			require.Equal(t, page+1, f.srv.Count("ListSecrets"))
@@ -265,7 +266,7 @@ func TestList_endsWithTheContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(f.ctx, 20*time.Millisecond)
 		defer cancel()
 		err := f.driver().List(ctx, func(string) bool { return true })
-		requireClass(t, err, oauthstore.ErrUnavailable, context.DeadlineExceeded)
+		enginetest.RequireClass(t, err, oauthstore.ErrUnavailable, context.DeadlineExceeded)
 	})
 }
 
@@ -284,7 +285,7 @@ func TestList_failsWhereTheServerGoesRoundInCircles(t *testing.T) {
 				}
 				return out, nil
 			}}))
-			requireClass(t, err)
+			enginetest.RequireClass(t, err)
 			require.ErrorContains(t, err, "awssm: ListSecrets: the server gives a NextToken again")
 			require.Equal(t, []string{"token_a"}, got)
 			require.Equal(t, len(tokens)+1, calls)

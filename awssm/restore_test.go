@@ -15,6 +15,7 @@ import (
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -341,9 +342,9 @@ func TestPut_isBlockedWhereTheNameMayBeJustBeingDeletedAndThereIsNoPermissionToL
 	for _, op := range []string{"DescribeSecret", "RestoreSecret"} {
 		for _, err := range []error{run(marked, op), run(marked, op, WithRecoveryWindow(7)), run(scheduled, op)} {
 			require.ErrorIs(t, err, engine.ErrBlocked)
-			requireClass(t, err)
+			enginetest.RequireClass(t, err)
 		}
-		requireClass(t, run(scheduled, op, WithRecoveryWindow(7)), oauthstore.ErrAccessDenied)
+		enginetest.RequireClass(t, run(scheduled, op, WithRecoveryWindow(7)), oauthstore.ErrAccessDenied)
 	}
 }
 
@@ -355,5 +356,5 @@ func TestSaveToken_failsAtOnceWhereCreateSecretIsRefusedForAnotherReasonThanADel
 	require.ErrorContains(t, err, "awssm: CreateSecret oauthstore/token_a (InvalidRequestException)")
 	require.Equal(t, 1, n)
 	require.Less(t, time.Since(begin), 5*time.Second)
-	requireClass(t, err)
+	enginetest.RequireClass(t, err)
 }

@@ -2,8 +2,6 @@ package gcpsm
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"testing"
 
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
@@ -33,11 +31,7 @@ func TestRekey_ofManyTokens(t *testing.T) {
 func TestWithCodec_aCiphertextOfAnotherProjectIsCorrupt(t *testing.T) {
 	ctx := context.Background()
 	client := newBackend(t).client(t)
-	block, err := aes.NewCipher(make([]byte, 32))
-	require.NoError(t, err)
-	gcm, err := cipher.NewGCMWithRandomNonce(block)
-	require.NoError(t, err)
-	key, err := codec.NewEncrypted(codec.JSON{}, aead{gcm})
+	key, err := codec.NewEncrypted(codec.JSON{}, enginetest.AESGCM(t, 1))
 	require.NoError(t, err)
 	store := func(project string) *Store {
 		s, err := New(client, project, WithCodec(key))
@@ -67,15 +61,4 @@ func TestWithCodec_aCiphertextOfAnotherProjectIsCorrupt(t *testing.T) {
 
 	in := config{project: "p", location: "europe-west1", prefix: "oauthstore"}
 	require.Equal(t, "projects/p/locations/europe-west1/secrets/oauthstore__index", newDriver(client, in).Resource("index"))
-}
-
-// aead is a codec.AEAD.
-type aead struct{ cipher.AEAD }
-
-func (a aead) Encrypt(plaintext, data []byte) ([]byte, error) {
-	return a.Seal(nil, nil, plaintext, data), nil
-}
-
-func (a aead) Decrypt(ciphertext, data []byte) ([]byte, error) {
-	return a.Open(nil, nil, ciphertext, data)
 }

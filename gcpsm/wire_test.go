@@ -2,16 +2,12 @@ package gcpsm
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 	"github.com/stretchr/testify/require"
@@ -25,42 +21,12 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/oauthstore/oauthstore"
-	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 )
 
-// What the tests send and no error text may hold.
-const (
-	bearer      = "ya29.BEARERTOKEN"
-	accessToken = "TOP-SECRET"
-)
-
-var classesOfErrors = []error{
-	oauthstore.ErrAccessDenied, oauthstore.ErrThrottled, oauthstore.ErrUnavailable, oauthstore.ErrTokenNotFound,
-	oauthstore.ErrInvalidToken, oauthstore.ErrRecordTooLarge, oauthstore.ErrMisconfigured, oauthstore.ErrNoCompareAndSet,
-	engine.ErrConflict,
-}
-
-// requireClass wants an error of this class and of no other; nil is none at all.
-func requireClass(t *testing.T, err, want error) {
-	t.Helper()
-	for _, class := range classesOfErrors {
-		require.Equal(t, class == want, errors.Is(err, class), "errors.Is(%v, %v)", err, class)
-	}
-}
-
-// requireText demands what holds for the text of every error.
-func requireText(t *testing.T, err error) {
-	t.Helper()
-	for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
-		require.LessOrEqual(t, len(text), 1024)
-		require.NotContains(t, text, "\n")
-		require.True(t, utf8.ValidString(text))
-		for _, secret := range []string{bearer, accessToken, "<html", "PAGE"} {
-			require.NotContains(t, text, secret)
-		}
-	}
-}
+// bearer is what the tests send besides the token, and no error text may hold.
+const bearer = "ya29.BEARERTOKEN"
 
 // dial returns a driver of an official client that speaks to the address, and sends a credential.
 func dial(t *testing.T, address string) *driver {
@@ -93,10 +59,9 @@ func wire(t *testing.T, answer func(ctx context.Context) error) *driver {
 func calls(t *testing.T, d *driver) map[string]error {
 	t.Helper()
 	ctx := t.Context()
-	rec := engine.Record{WriteID: "w", Document: codec.Document{"access_token": json.RawMessage(`"` + accessToken + `"`)}}
 	_, _, access := d.Get(ctx, "token_a", engine.None)
-	_, create := d.Put(ctx, "token_a", engine.None, rec, 0)
-	_, add := d.Put(ctx, "token_a", rev{number: 1, floor: 1}.encode(), rec, 0)
+	_, create := d.Put(ctx, "token_a", engine.None, enginetest.SecretRecord(), 0)
+	_, add := d.Put(ctx, "token_a", rev{number: 1, floor: 1}.encode(), enginetest.SecretRecord(), 0)
 	return map[string]error{"access": access, "list": d.List(ctx, func(string) bool { return true }), "create": create, "add": add}
 }
 
@@ -151,20 +116,16 @@ func TestErrors_overTheWireHaveAClassAndATextOfOneBoundedLineWithoutSecrets(t *t
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for call, err := range calls(t, wire(t, c.answer)) {
-				requireText(t, err)
-				require.ErrorContains(t, err, c.code, call)
-				requireClass(t, err, c.class)
-			}
+			enginetest.RequireErrors(t, calls(t, wire(t, c.answer)), c.class, c.code, bearer)
 		})
 	}
 }
 
 // The message of an answer to a write may quote the token; the reason is a word of the service.
 func TestErrors_ofAWriteShowTheReasonAndNotTheMessage(t *testing.T) {
-	for reason, shown := range map[string]bool{"SERVICE_DISABLED": true, "IAM_PERMISSION_DENIED": true, accessToken: false, "": false} {
-		err := calls(t, wire(t, answering(codes.PermissionDenied, "quotes "+accessToken, because(reason))))["add"]
-		requireText(t, err)
+	for reason, shown := range map[string]bool{"SERVICE_DISABLED": true, "IAM_PERMISSION_DENIED": true, enginetest.SecretMark: false, "": false} {
+		err := calls(t, wire(t, answering(codes.PermissionDenied, "quotes "+enginetest.SecretMark, because(reason))))["add"]
+		enginetest.RequireText(t, err, bearer)
 		require.Equal(t, shown, strings.HasSuffix(err.Error(), "(PermissionDenied): "+reason), err.Error())
 	}
 }
@@ -173,32 +134,22 @@ func TestErrors_ofAWriteShowTheReasonAndNotTheMessage(t *testing.T) {
 func TestErrors_ofAProjectThatIsNotThereAreErrMisconfigured(t *testing.T) {
 	d := wire(t, answering(codes.NotFound, "Project [projects/1] not found."))
 	got := calls(t, d)
-	requireClass(t, got["create"], oauthstore.ErrMisconfigured)
-	requireClass(t, got["list"], oauthstore.ErrMisconfigured)
-	requireClass(t, got["add"], engine.ErrConflict)
+	enginetest.RequireClass(t, got["create"], oauthstore.ErrMisconfigured)
+	enginetest.RequireClass(t, got["list"], oauthstore.ErrMisconfigured)
+	enginetest.RequireClass(t, got["add"], engine.ErrConflict)
 	require.NoError(t, got["access"])
 }
 
 func TestErrors_ofAProxyDoNotShowItsPage(t *testing.T) {
-	for httpStatus, class := range map[int]error{
+	enginetest.RunProxies(t, map[int]error{
 		400: oauthstore.ErrUnavailable, 403: oauthstore.ErrAccessDenied, 404: oauthstore.ErrMisconfigured,
 		429: oauthstore.ErrUnavailable, 502: oauthstore.ErrUnavailable, 200: oauthstore.ErrUnavailable,
-	} {
-		t.Run(fmt.Sprint(httpStatus), func(t *testing.T) {
-			t.Parallel()
-			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Type", "text/html; "+r.Header.Get("Authorization"))
-				w.WriteHeader(httpStatus)
-				_, _ = io.WriteString(w, "<html>\n"+strings.Repeat("PAGE "+r.Header.Get("Authorization"), 30_000))
-			}))
-			srv.Config.Protocols = new(http.Protocols)
-			srv.Config.Protocols.SetUnencryptedHTTP2(true)
-			srv.Start()
-			t.Cleanup(srv.Close)
-			for _, err := range calls(t, dial(t, srv.Listener.Addr().String())) {
-				requireText(t, err)
-				requireClass(t, err, class)
-			}
-		})
-	}
+	}, func(t *testing.T, proxy http.HandlerFunc, _ int, class error) {
+		srv := httptest.NewUnstartedServer(proxy)
+		srv.Config.Protocols = new(http.Protocols)
+		srv.Config.Protocols.SetUnencryptedHTTP2(true)
+		srv.Start()
+		t.Cleanup(srv.Close)
+		enginetest.RequireErrors(t, calls(t, dial(t, srv.Listener.Addr().String())), class, "", bearer)
+	})
 }

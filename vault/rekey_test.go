@@ -2,8 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"testing"
 
 	"github.com/hashicorp/vault/api"
@@ -39,11 +37,7 @@ func TestWithCodec_aCiphertextOfAnotherNamespaceIsCorrupt(t *testing.T) {
 	ctx := context.Background()
 	srv := vaulttest.NewServer(vaulttest.WithNamespaces("team", "team/a"))
 	t.Cleanup(srv.Close)
-	block, err := aes.NewCipher(make([]byte, 32))
-	require.NoError(t, err)
-	gcm, err := cipher.NewGCMWithRandomNonce(block)
-	require.NoError(t, err)
-	key, err := codec.NewEncrypted(codec.JSON{}, aead{gcm})
+	key, err := codec.NewEncrypted(codec.JSON{}, enginetest.AESGCM(t, 1))
 	require.NoError(t, err)
 	in := func(namespace string) *api.Client { return srv.Client().WithNamespace(namespace) }
 	store := func(namespace, mount string) *Store {
@@ -65,15 +59,4 @@ func TestWithCodec_aCiphertextOfAnotherNamespaceIsCorrupt(t *testing.T) {
 	require.NoError(t, err)
 	_, err = store("team", "secret").FindTokenByID(ctx, "alice")
 	require.ErrorAs(t, err, new(*oauthstore.CorruptRecordError))
-}
-
-// aead is a codec.AEAD.
-type aead struct{ cipher.AEAD }
-
-func (a aead) Encrypt(plaintext, data []byte) ([]byte, error) {
-	return a.Seal(nil, nil, plaintext, data), nil
-}
-
-func (a aead) Decrypt(ciphertext, data []byte) ([]byte, error) {
-	return a.Open(nil, nil, ciphertext, data)
 }

@@ -2,14 +2,11 @@ package vault
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
@@ -17,41 +14,16 @@ import (
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 )
 
-// What the tests send and no error text may hold.
+// secrets are what the tests send besides the token, and no error text may hold.
+var secrets = []string{clientToken, proxySecret}
+
 const (
 	clientToken = "hvs.CAESIJVAULTTOKEN"
 	proxySecret = "PROXY-SECRET"
-	accessToken = "TOP-SECRET"
 )
-
-var classesOfErrors = []error{
-	oauthstore.ErrAccessDenied, oauthstore.ErrThrottled, oauthstore.ErrUnavailable, oauthstore.ErrTokenNotFound,
-	oauthstore.ErrInvalidToken, oauthstore.ErrRecordTooLarge, oauthstore.ErrMisconfigured, oauthstore.ErrNoCompareAndSet,
-	engine.ErrConflict,
-}
-
-// requireClass wants an error of this class and of no other; nil is none at all.
-func requireClass(t *testing.T, err, want error) {
-	t.Helper()
-	for _, class := range classesOfErrors {
-		require.Equal(t, class == want, errors.Is(err, class), "errors.Is(%v, %v)", err, class)
-	}
-}
-
-// requireText demands what holds for the text of every error.
-func requireText(t *testing.T, err error) {
-	t.Helper()
-	for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
-		require.LessOrEqual(t, len(text), 1024)
-		require.NotContains(t, text, "\n")
-		require.True(t, utf8.ValidString(text))
-		for _, secret := range []string{clientToken, proxySecret, accessToken, "<html", "PAGE"} {
-			require.NotContains(t, text, secret)
-		}
-	}
-}
 
 // wire returns a driver of an official client whose requests the handler answers.
 func wire(t *testing.T, handler http.HandlerFunc) *driver {
@@ -71,12 +43,11 @@ func wire(t *testing.T, handler http.HandlerFunc) *driver {
 func calls(t *testing.T, d *driver) map[string]error {
 	t.Helper()
 	ctx := t.Context()
-	rec := engine.Record{WriteID: "w", Document: codec.Document{"access_token": json.RawMessage(`"` + accessToken + `"`)}}
 	_, _, get := d.Get(ctx, "token_a", engine.None)
 	d.isV2.Store(true)
 	list := d.List(ctx, func(string) bool { return true })
-	_, put := d.Put(ctx, "token_a", "1", rec, 0)
-	_, create := d.Put(ctx, "token_a", "0", rec, 0)
+	_, put := d.Put(ctx, "token_a", "1", enginetest.SecretRecord(), 0)
+	_, create := d.Put(ctx, "token_a", "0", enginetest.SecretRecord(), 0)
 	return map[string]error{"get": get, "list": list, "put": put, "create": create, "delete": d.Delete(ctx, "token_a", "1", engine.Record{})}
 }
 
@@ -87,27 +58,9 @@ func answerErrors(status int, texts ...string) http.HandlerFunc {
 	}
 }
 
-func answerPage(status int, page string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, page)
-	}
-}
-
-// dump is a request as a proxy quotes it.
-func dump(r *http.Request) string {
-	body, _ := io.ReadAll(r.Body)
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", r.Method, r.URL)
-	_ = r.Header.Write(&b)
-	return b.String() + string(body)
-}
-
 // Vault's statuses and texts (API, HTTP status codes; sdk, logical.RespondErrorCommon) and what proxies answer, over the
 // wire. class is nil for a defect.
 func TestErrors_overTheWireHaveAClassAndATextOfOneBoundedLineWithoutSecrets(t *testing.T) {
-	page := "<html>\n" + strings.Repeat("PAGE ", 200_000) + "</html>"
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
 		class  error
@@ -132,39 +85,41 @@ func TestErrors_overTheWireHaveAClassAndATextOfOneBoundedLineWithoutSecrets(t *t
 		"Consul's too large at 400": {answerErrors(400, "put failed due to value being too large"), oauthstore.ErrRecordTooLarge, "(400)"},
 		"a defect":                  {answerErrors(400, "cannot parse: true"), nil, "(400)"},
 		"a text of 1 MB":            {answerErrors(500, strings.Repeat("é\r\n", 300_000)), oauthstore.ErrUnavailable, "(500)"},
-		"a proxy's page":            {answerPage(502, page), oauthstore.ErrUnavailable, "(502): the answer is not one of Vault"},
-		"a firewall's page":         {answerPage(403, page), oauthstore.ErrAccessDenied, "(403): the answer is not one of Vault"},
-		"a gateway's limit":         {answerPage(413, page), oauthstore.ErrRecordTooLarge, "(413)"},
-		"HTTP to a port of HTTPS":   {answerPage(400, "Client sent an HTTP request to an HTTPS server.\n"), oauthstore.ErrMisconfigured, "(400): the answer is not one of Vault"},
-		"a page that is no error":   {answerPage(200, page), oauthstore.ErrUnavailable, ""},
-		"a proxy that quotes the request": {func(w http.ResponseWriter, r *http.Request) { answerPage(502, dump(r))(w, r) },
-			oauthstore.ErrUnavailable, "(502)"},
-		"a proxy that quotes the request as JSON": {func(w http.ResponseWriter, r *http.Request) { answerErrors(403, dump(r))(w, r) },
+		"HTTP to a port of HTTPS":   {enginetest.Page(400, "Client sent an HTTP request to an HTTPS server.\n"), oauthstore.ErrMisconfigured, "(400): the answer is not one of Vault"},
+		"a proxy that quotes the request as JSON": {func(w http.ResponseWriter, r *http.Request) { answerErrors(403, enginetest.Quoted(r))(w, r) },
 			oauthstore.ErrAccessDenied, "(403)"},
 		"a proxy that quotes a credential": {func(w http.ResponseWriter, r *http.Request) {
 			answerErrors(403, "no access for "+r.Header.Get("X-Vault-Token")+" by "+r.Header.Get("X-Proxy-Password"))(w, r)
 		}, oauthstore.ErrAccessDenied, "(403)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for call, err := range calls(t, wire(t, c.answer)) {
-				requireText(t, err)
-				require.ErrorContains(t, err, c.text, call)
-				requireClass(t, err, c.class)
-			}
+			t.Parallel()
+			enginetest.RequireErrors(t, calls(t, wire(t, c.answer)), c.class, c.text, secrets...)
 		})
 	}
 }
 
+func TestErrors_ofAProxyDoNotShowItsPage(t *testing.T) {
+	enginetest.RunProxies(t, map[int]error{
+		200: oauthstore.ErrUnavailable, 400: oauthstore.ErrMisconfigured, 403: oauthstore.ErrAccessDenied,
+		413: oauthstore.ErrRecordTooLarge, 429: oauthstore.ErrThrottled, 502: oauthstore.ErrUnavailable,
+	}, func(t *testing.T, proxy http.HandlerFunc, status int, class error) {
+		text := ": the answer is not one of Vault"
+		if status != http.StatusOK {
+			text = fmt.Sprintf("(%d)%s", status, text)
+		}
+		enginetest.RequireErrors(t, calls(t, wire(t, proxy)), class, text, secrets...)
+	})
+}
+
 // Of the answer to a write the client does not tell the status then.
 func TestErrors_ofAWebServerThatIsNotVault(t *testing.T) {
-	for call, err := range calls(t, wire(t, answerPage(404, "<html>\nPAGE "+accessToken))) {
-		requireText(t, err)
-		require.ErrorContains(t, err, "the answer is not one of Vault", call)
+	for call, err := range calls(t, wire(t, enginetest.Page(404, "<html>\nPAGE "+enginetest.SecretMark))) {
+		class := oauthstore.ErrUnavailable
 		if call == "get" || call == "list" {
-			requireClass(t, err, oauthstore.ErrMisconfigured)
-		} else {
-			requireClass(t, err, oauthstore.ErrUnavailable)
+			class = oauthstore.ErrMisconfigured
 		}
+		enginetest.RequireErrors(t, map[string]error{call: err}, class, "the answer is not one of Vault", secrets...)
 	}
 }
 
@@ -178,16 +133,14 @@ func TestErrors_ofAnUnknownMountNameWithMount(t *testing.T) {
 	_, repair := s.Repair(ctx, oauthstore.RepairOptions{})
 	for call, err := range map[string]error{
 		"find": find, "list": list, "repair": repair,
-		"save":   s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "x", AccessToken: accessToken}),
+		"save":   s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "x", AccessToken: enginetest.SecretMark}),
 		"delete": s.DeleteToken(ctx, "x"),
 	} {
+		class := oauthstore.ErrMisconfigured
 		if call == "repair" { // it looks the mount up first, and Vault does not say whether there is none or it may not
-			requireClass(t, err, oauthstore.ErrAccessDenied)
-		} else {
-			requireClass(t, err, oauthstore.ErrMisconfigured)
+			class = oauthstore.ErrAccessDenied
 		}
-		require.ErrorContains(t, err, `WithMount: nothing is mounted at "nowhere" in the client's namespace`, call)
-		requireText(t, err)
+		enginetest.RequireErrors(t, map[string]error{call: err}, class, `WithMount: nothing is mounted at "nowhere" in the client's namespace`, secrets...)
 	}
 }
 
@@ -202,8 +155,8 @@ func TestErrors_ofAMountOfVersion1AreErrNoCompareAndSet(t *testing.T) {
 	require.NoError(t, b.client().Sys().Mount("old", &api.MountInput{Type: "kv", Options: map[string]string{"version": "1"}}))
 	s, err := New(b.client(), WithMount("old"))
 	require.NoError(t, err)
-	err = s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "x", AccessToken: accessToken})
-	requireClass(t, err, oauthstore.ErrNoCompareAndSet)
+	err = s.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "x", AccessToken: enginetest.SecretMark})
+	enginetest.RequireClass(t, err, oauthstore.ErrNoCompareAndSet)
 }
 
 func TestErrors_withoutAnAnswerSayWhyOfWritesToo(t *testing.T) {
@@ -211,9 +164,5 @@ func TestErrors_withoutAnAnswerSayWhyOfWritesToo(t *testing.T) {
 	srv := httptest.NewServer(nil)
 	srv.Close()
 	require.NoError(t, d.client.SetAddress(srv.URL))
-	for call, err := range calls(t, d) {
-		requireText(t, err)
-		requireClass(t, err, oauthstore.ErrUnavailable)
-		require.ErrorContains(t, err, "dial tcp", call)
-	}
+	enginetest.RequireErrors(t, calls(t, d), oauthstore.ErrUnavailable, "dial tcp", secrets...)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
-// secretMark stands in every secret of the tokens saved here, and nowhere else.
-const secretMark = "TOP-SECRET"
+// SecretMark stands in every secret of the tokens saved here, and nowhere else.
+const SecretMark = "TOP-SECRET"
 
 // A method is one call that is made to fail.
 type method struct {
@@ -26,8 +26,8 @@ type method struct {
 
 func secretToken(user, id string) *oauthstore.OAuthToken {
 	return &oauthstore.OAuthToken{
-		ID: id, UserName: user, ClientID: "app", ClientSecret: "client " + secretMark,
-		RefreshToken: "refresh " + secretMark + user, AccessToken: "access " + secretMark + user,
+		ID: id, UserName: user, ClientID: "app", ClientSecret: "client " + SecretMark,
+		RefreshToken: "refresh " + SecretMark + user, AccessToken: "access " + SecretMark + user,
 	}
 }
 
@@ -45,7 +45,7 @@ func methods() []method {
 	}
 	none := func(context.Context, Store) error { return nil }
 	isCarol := func(t *oauthstore.OAuthToken) bool { return t.UserName == "carol" }
-	refreshed := func(t *oauthstore.OAuthToken) bool { return t.AccessToken == "new "+secretMark }
+	refreshed := func(t *oauthstore.OAuthToken) bool { return t.AccessToken == "new "+SecretMark }
 	alice := oauthstore.DerivedID("alice", "")
 	return []method{
 		{"FindToken by user name", func(ctx context.Context, s Store) error {
@@ -81,7 +81,7 @@ func methods() []method {
 			return s.SaveToken(ctx, t)
 		}, found("second", func(t *oauthstore.OAuthToken) bool { return t.ClientID == "app2" })},
 		{"SaveToken, record exists", func(ctx context.Context, s Store) error {
-			return s.SaveToken(ctx, &oauthstore.OAuthToken{UserName: "alice", AccessToken: "new " + secretMark})
+			return s.SaveToken(ctx, &oauthstore.OAuthToken{UserName: "alice", AccessToken: "new " + SecretMark})
 		}, found(alice, refreshed)},
 		{"SaveToken, a new user name", func(ctx context.Context, s Store) error {
 			return s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "bob", UserName: "carol"})
@@ -93,7 +93,7 @@ func methods() []method {
 			return err
 		}},
 		{"UpdateToken", func(ctx context.Context, s Store) error {
-			return s.UpdateToken(ctx, &oauthstore.OAuthToken{ID: "bob", AccessToken: "new " + secretMark})
+			return s.UpdateToken(ctx, &oauthstore.OAuthToken{ID: "bob", AccessToken: "new " + SecretMark})
 		}, found("bob", refreshed)},
 		{"DeleteToken", func(ctx context.Context, s Store) error { return s.DeleteToken(ctx, "bob") }, absent("bob")},
 		{"DeleteTokens", func(ctx context.Context, s Store) error { return s.DeleteTokens(ctx) }, absent("bob")},
@@ -195,7 +195,7 @@ func checkError(t *testing.T, err error, f testserver.Fault) {
 		return
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%q"} {
-		if text := fmt.Sprintf(verb, err); strings.Contains(text, secretMark) {
+		if text := fmt.Sprintf(verb, err); strings.Contains(text, SecretMark) {
 			t.Errorf("the error shows a secret with %s: %s", verb, text)
 		}
 	}

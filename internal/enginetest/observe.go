@@ -99,7 +99,7 @@ func observeFailures(t *testing.T, write string, b Observed) {
 	} {
 		told.take()
 		b.Control().Inject(testserver.Fault{Op: write, Kind: kind})
-		token.AccessToken = fmt.Sprint("access ", secretMark, kind)
+		token.AccessToken = fmt.Sprint("access ", SecretMark, kind)
 		if err := s.SaveToken(context.Background(), token); (err == nil) == (kind == testserver.Deny) {
 			t.Errorf("%v: SaveToken: %v", kind, err)
 		}
@@ -116,7 +116,7 @@ func observeFailures(t *testing.T, write string, b Observed) {
 		} else if len(retries) != 1 || retries[0].Attempt != 1 || retries[0].Secret != failed[0].Secret || !errors.Is(retries[0].Err, class) {
 			t.Errorf("%v: told of the retries %+v, want the first of %+v", kind, retries, failed)
 		}
-		if text, err := json.Marshal(all); err != nil || strings.Contains(fmt.Sprintf("%s %+v %#v", text, all, all), secretMark) {
+		if text, err := json.Marshal(all); err != nil || strings.Contains(fmt.Sprintf("%s %+v %#v", text, all, all), SecretMark) {
 			t.Errorf("%v: told of a secret (or %v): %s", kind, err, text)
 		}
 	}
@@ -137,7 +137,7 @@ func observeConflict(t *testing.T, b Observed) {
 	save(t, s, secretToken("alice", "alice"))
 	told.take()
 	meanwhile = func() { save(t, other, &oauthstore.OAuthToken{ID: "alice", Scope: "theirs"}) }
-	save(t, s, &oauthstore.OAuthToken{ID: "alice", AccessToken: "access " + secretMark + " mine"})
+	save(t, s, &oauthstore.OAuthToken{ID: "alice", AccessToken: "access " + SecretMark + " mine"})
 	all := only(told.take(), func(e oauthstore.Event) bool { return e.Kind != oauthstore.EventRequest })
 	for i, kind := range []oauthstore.EventKind{oauthstore.EventConflict, oauthstore.EventRetry} {
 		if len(all) != 2 || all[i].Kind != kind || !strings.HasSuffix(all[i].Secret, "token_alice") || all[i].Err == nil {

@@ -29,8 +29,8 @@ type Rekeyer interface {
 // stands for is to die.
 type NewKeyed func(t *testing.T, b Backend, c codec.Codec, dies bool) Rekeyer
 
-// aesGCM is AES-256-GCM under a key that is the byte n, over and over.
-func aesGCM(t testing.TB, n byte) codec.AEAD {
+// AESGCM is AES-256-GCM under a key that is the byte n, over and over.
+func AESGCM(t testing.TB, n byte) codec.AEAD {
 	t.Helper()
 	block, err := aes.NewCipher(bytes.Repeat([]byte{n}, 32))
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ type keyChange struct {
 }
 
 func keyChanges(t testing.TB) []keyChange {
-	a, b := aesGCM(t, 1), aesGCM(t, 2)
+	a, b := AESGCM(t, 1), AESGCM(t, 2)
 	sealed := func(key codec.AEAD, opts ...codec.Option) codec.Codec {
 		c, err := codec.NewEncrypted(codec.JSON{}, key, opts...)
 		require.NoError(t, err)
