@@ -4,9 +4,9 @@ import "fmt"
 
 // A TokenChecker is a [TokenStore] that can say without a call to its service that it could not save a token.
 type TokenChecker interface {
-	// CheckToken returns the error with which SaveToken would refuse token whatever is stored: that of [CheckSavable],
+	// CheckToken returns the error with which SaveToken would refuse token whatever is stored: the error of [CheckSavable],
 	// an [*InvalidTokenError] for an id that the store cannot keep, or [ErrRecordTooLarge] for fields that are larger
-	// than what fits. A token that passes may still be refused once it is merged with what is stored.
+	// than the limit. A token that passes may still be refused once it is merged with the stored record.
 	CheckToken(token *OAuthToken) error
 }
 

@@ -10,7 +10,7 @@ import (
 // An Event tells of something between a store and its service: see WithObserver of packages awssm, vault and gcpsm. It
 // holds no secret; but names of secrets hold ids of records.
 //
-// If an observer panics, the call that it is told of panics, whichever goroutine the observer was in.
+// If an observer panics, the call that the event is about panics, whichever goroutine the observer was in.
 type Event struct {
 	Kind    EventKind
 	Backend string // the package of the store: awssm, vault, gcpsm

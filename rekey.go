@@ -10,17 +10,17 @@ import (
 // newest key. It is for the change of a key, and for the move from documents in clear to encryption and back:
 // docs/encryption.md has the steps. A store without such keys answers with [errors.ErrUnsupported].
 type Rekeyer interface {
-	// Rekey reads every secret of the store, those of tokens and those of the index, and writes the ones that are under
-	// an older key, or in clear, under the newest one. It changes nothing else. It may run beside writers, more than one
-	// at a time, and as often as you like: one that was interrupted is simply run again, and finds less to do. It
+	// Rekey reads every secret of the store, of tokens and of the index. If a secret is under an older key, or in clear,
+	// it writes the secret under the newest key. It changes nothing else. It may run beside writers, more than one
+	// at a time, and as often as you like: after an interruption simply run it again, and it finds less to do. It
 	// needs the permission to list the service's secrets.
 	//
 	// If the error is nil and the report is Done, no secret needs an older key any more. This holds under one condition:
 	// every process that writes to the store has had the newest key as its writing key since at least 15 minutes before
 	// the call. 15 minutes cover a request that arrives late and a listing that lags behind.
 	//
-	// The report is not nil if the error is not: then it says what was done until then. Errors are those of [TokenStore]; an
-	// index that cannot be read is a [*CorruptRecordError].
+	// The report is not nil if the error is not: it says what was done until then. Errors are as in [TokenStore]; an index
+	// that cannot be read is a [*CorruptRecordError].
 	Rekey(ctx context.Context, opts RekeyOptions) (*RekeyReport, error)
 }
 
@@ -59,8 +59,8 @@ type RekeyReport struct {
 
 	// Unreadable are the errors of secrets that none of the keys decrypts, or that do not hold what this version of
 	// the library writes. They stay as they are, and are not among Remaining. Look at them before you take a key away:
-	// one that is not the store's own does not matter; but the key of another may be in a service that did not answer,
-	// if its AEAD does not tell that from a wrong key.
+	// a secret that is not the store's own does not matter. But if an AEAD reports an outage of its key service like a
+	// wrong key, a secret of the store is listed here too.
 	Unreadable []error
 }
 

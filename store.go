@@ -62,7 +62,7 @@ type TokenStore interface {
 	// DeleteToken removes the record with this id, its older versions too.
 	DeleteToken(ctx context.Context, id string) error
 
-	// GetTokens returns every stored token, ordered by id; an empty slice where there is none. If the records of some
+	// GetTokens returns every stored token, ordered by id; an empty slice if there are none. If the records of some
 	// tokens are corrupt it returns the others, and an [*UnreadableTokensError] that lists the corrupt ones. With any
 	// other error it returns no tokens: what it has read may be a part.
 	GetTokens(ctx context.Context) ([]*OAuthToken, error)
@@ -81,8 +81,8 @@ type TokenUpdater interface {
 	UpdateToken(ctx context.Context, token *OAuthToken) error
 }
 
-// What callers branch on with errors.Is. Errors that come from a service wrap one of the last six
-// where it applies, and the service's own error, which errors.As finds. The text of an error is one line and shows at
+// What callers branch on with errors.Is. Errors that come from a service wrap one of the last six,
+// if it applies, and the service's own error, which errors.As finds. The text of an error is one line and shows at
 // most 512 bytes of what the service says, without the answers of proxies and without credentials; the error that
 // errors.As finds is as the service's client made it, and may hold both.
 var (

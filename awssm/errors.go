@@ -174,7 +174,7 @@ func refused(err error) bool {
 	}
 }
 
-// answered reports whether the service has answered the request, so that nothing comes of it any more.
+// answered reports whether the service has answered the request, so that it takes no effect later.
 func answered(err error) bool {
 	var api smithy.APIError
 	var response *awshttp.ResponseError

@@ -36,7 +36,8 @@ func (d *driver) follow(ctx context.Context, name string, r rev, shown *sm.GetSe
 	return d.record(name, shown, r.counter)
 }
 
-// successors walks the ids derived from r and returns the versions that exist, up to the current one.
+// successors reads the versions whose ids are derived from r, one after another, and returns those that exist, up to the
+// current one.
 func (d *driver) successors(ctx context.Context, name string, r rev) ([]*sm.GetSecretValueOutput, error) {
 	var walked []*sm.GetSecretValueOutput
 	for next := r; len(walked) < maxFollow; {

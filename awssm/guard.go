@@ -25,7 +25,7 @@ type guard struct {
 	absent atomic.Bool // the server has not: the driver writes nothing more
 }
 
-// awsDomains are those of AWS's own endpoints, VPC endpoints included. In a partition that is missing here a process's
+// awsDomains are the domains of AWS's own endpoints, VPC endpoints included. In a partition that is missing here a process's
 // first write costs two calls more.
 var awsDomains = []string{
 	"amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "api.aws", "api.amazonwebservices.com.cn", "api.amazonwebservices.eu",
@@ -66,8 +66,8 @@ func (d *driver) written(ctx context.Context, op, name, token, value string, arn
 
 // checkGuard makes sure of the server after the first write, which has made a version: it sends other content under the
 // version's id, and for the secret's name. Both must be refused. The other content differs by a space at the end, so that
-// nothing is lost if it is not. A check that gets no answer is made again at the next write, and the engine settles this
-// one as any write without an answer.
+// nothing is lost if it is not. If a check gets no answer, the next write repeats it, and the
+// engine treats this write as any write without an answer.
 //
 // Checking only what the first write rests on would not do. The first write of another process, of either kind, destroys
 // what was saved before that process finds out.

@@ -138,7 +138,7 @@ func WithAccessTokenSpacing(d time.Duration) Option {
 }
 
 // WithoutWriteCheck lets the store write to a server that overwrites a secret or a version that exists, as some emulators
-// do. On such a server savers at the same time lose tokens, even those of one process: it is for one writer, and for
+// do. On such a server concurrent saves lose tokens, even within one process. Use it with one writer only, and for
 // tokens that are worth nothing.
 //
 // Without this option such a server is [oauthstore.ErrNoCompareAndSet]. The store finds out by a PutSecretValue and

@@ -91,7 +91,7 @@ func (d *driver) restore(ctx context.Context, name string, r rev, value string) 
 		return engine.None, engine.NotWritten(failure)
 	}
 	if f, ok := failure.(*engine.Fault); ok {
-		f.Outcome = nil // that of the last try alone
+		f.Outcome = nil // it was the last try's alone
 	}
 	return engine.None, failure
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // sighting is the newest version of a secret that this process has lately written or read, or that the secret was
-// deleted. The zero sighting is none.
+// deleted. The zero value means that nothing was seen.
 type sighting struct {
 	arn     string
 	version string
@@ -104,7 +104,7 @@ func (d *driver) noteRead(name string, known sighting, rec engine.Record, r rev)
 	})
 }
 
-// noteWrite takes note of a version that was written, unless one that followed it was noted before.
+// noteWrite takes note of a version that was written, unless a later version was noted before.
 func (d *driver) noteWrite(name string, rec engine.Record, r rev) {
 	d.seen.Update(name, func(now sighting) sighting {
 		if slices.Contains(now.earlier, rec.WriteID) {

@@ -57,7 +57,7 @@
 // On a host that is not one of AWS's own the store makes sure of both: its first write costs a PutSecretValue and a
 // CreateSecret more, which have to be refused, and leave nothing. If one is not refused, that write and all later ones
 // fail with [oauthstore.ErrNoCompareAndSet]: see [WithoutWriteCheck]. The same goes for a [Client] whose answers do not
-// say from which host they are, as those of a fake that a test has made.
+// say from which host they are, such as a test's fake.
 package awssm
 
 import (

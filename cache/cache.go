@@ -63,8 +63,8 @@ type Store struct {
 	marks    marks
 	flights  map[key]*flight  // calls that a find may join
 	queue    []key            // to be read again in the background
-	queued   map[key]struct{} // what is in queue or being read from it
-	working  bool             // there is a goroutine that reads what is in queue
+	queued   map[key]struct{} // the keys in queue, and the one being read
+	working  bool             // a goroutine reads the queue
 	running  int              // goroutines
 	idle     chan struct{}    // made by Close; closed when none runs any more
 	panicked *panics.Error    // of the observer in the background, for the next find

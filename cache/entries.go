@@ -69,8 +69,8 @@ type record struct {
 	token   *oauthstore.OAuthToken
 	expired bool // when it was read
 
-	// doubted says that a write has failed which may have changed it. It is not what a find returns any more; but what it
-	// was tells how little another write may change.
+	// doubted says that a write has failed which may have changed it. No find returns it any more; but it
+	// still limits what another write may change.
 	doubted bool
 }
 
@@ -250,7 +250,7 @@ func (s *Store) learnAbsence(c *call, now uint64, k key, err error) (overtaken b
 // no token: anybody may ask for anything.
 const longestAbsent = 1024
 
-// saw takes note of a token that a caller gets now, and drops what says that there is none.
+// saw takes note of a token that a caller gets now, and forgets that it was not found.
 func (s *Store) saw(now uint64, token *oauthstore.OAuthToken) {
 	s.marks.saw(now, token.ID, token.UserName)
 	s.entries.noIDs.drop(token.ID)

@@ -75,8 +75,8 @@ func (f *flight) landed() bool {
 // errNoAnswer is of a wrapped store that returns neither a token nor an error.
 var errNoAnswer = errors.New("cache: the wrapped store gave no answer")
 
-// join returns a flight for k, a new one if there is none that can know of all that was written before. The caller holds
-// s.mu.
+// join returns a flight for k. It begins a new one unless the one under way sees all writes that ended before. The caller
+// holds s.mu.
 func (s *Store) join(ctx context.Context, k key) *flight {
 	f := s.flights[k]
 	switch {
@@ -112,7 +112,7 @@ func (s *Store) launch(ctx context.Context, k key) *flight {
 	return f
 }
 
-// inTime makes an error of a request of which the time was up one that says so.
+// inTime makes the error of a request whose time was up say so.
 func (s *Store) inTime(ctx context.Context, err error) error {
 	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, oauthstore.ErrUnavailable) {
 		return err
@@ -192,7 +192,7 @@ func (s *Store) worked(p *panics.Error) {
 	s.ended()
 }
 
-// next takes the first key out of the queue and begins to read it. It returns nil where there is none.
+// next takes the first key out of the queue and begins to read it. It returns nil if the queue is empty.
 func (s *Store) next() (key, *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

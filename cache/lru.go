@@ -114,7 +114,7 @@ func (b *byUser[V]) dropName(user string) {
 	b.dropOf(user, func(key, *V) bool { return true })
 }
 
-// dropOf drops those of the user name's values of which unwanted says so.
+// dropOf drops the values of the user name for which unwanted is true.
 func (b *byUser[V]) dropOf(user string, unwanted func(key, *V) bool) {
 	for client := range b.clients[user] {
 		if k := (key{user: user, client: client}); unwanted(k, b.values.peek(k)) {

@@ -1,7 +1,7 @@
 package cache
 
-// marks say what the calls that have ended were about. Of two calls that were under way together nobody can tell which has
-// read, or written, first. So a call looks at its end for the marks of calls that have ended since it began: its answer may be
+// marks say what the calls that have ended were about. If two calls were under way together, it is unknown which has read,
+// or written, first. So a call looks at its end for the marks of calls that have ended since it began: its answer may be
 // older than theirs.
 //
 // Moments are counted by Store.seq. A mark is kept as long as a call is under way that began before it was made.
@@ -14,7 +14,7 @@ type marks struct {
 	newID   uint64 // the same of an id that had no record
 }
 
-// A mark is that of an id or a user name.
+// A mark is about an id or a user name.
 type mark struct {
 	written uint64 // when a call last ended that may have changed the record, or what the user name leads to
 	seen    uint64 // when a call last ended that has read the record or found none; of a user name, any of its records

@@ -62,13 +62,13 @@ func WithBackgroundRefresh(age time.Duration) Option {
 
 // WithTimeout bounds a request that finds share, or that is made in the background: it goes on when the context of
 // the caller who began it ends. A find whose request takes longer is [oauthstore.ErrUnavailable] and
-// [context.DeadlineExceeded], also where the wrapped store does not heed its context. Default 1 minute.
+// [context.DeadlineExceeded], even if the wrapped store does not heed its context. Default 1 minute.
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }
 
 // WithObserver calls observe for every find that can hit, and every read in the background. It is called by many
-// goroutines at once, and the find waits for it. Its context is that of the find. If it panics in the background, the next
+// goroutines at once, and the find waits for it. It gets the find's context. If it panics in the background, the next
 // find panics.
 func WithObserver(observe func(context.Context, Event)) Option {
 	return func(c *config) { c.observer, c.observerSet = observe, true }

@@ -7,7 +7,7 @@ import (
 	"github.com/oauthstore/oauthstore"
 )
 
-// readThrough asks the wrapped store with k, for a caller who does not want what is remembered.
+// readThrough asks the wrapped store with k, for a caller who does not want a remembered answer.
 func (s *Store) readThrough(k key, read func() (*oauthstore.OAuthToken, error)) (*oauthstore.OAuthToken, error) {
 	c, a := s.start(), answer{err: errNoAnswer}
 	defer func() { s.learnThrough(c, k, a) }()
@@ -48,7 +48,7 @@ func (s *Store) pass(partial *oauthstore.OAuthToken, find func() (*oauthstore.OA
 	return find()
 }
 
-// passOn is for one of all tokens, what pass is for one that was found.
+// passOn is pass for a token of a list, instead of a token that was found.
 func (s *Store) passOn(token *oauthstore.OAuthToken) {
 	if token == nil {
 		return
@@ -59,8 +59,8 @@ func (s *Store) passOn(token *oauthstore.OAuthToken) {
 	s.glimpse(s.seq, nil, token)
 }
 
-// glimpse takes note of a token that a caller who has asked with partial gets now. If it is remembered in another state, as
-// far as the caller's own fields show, it is forgotten.
+// glimpse takes note of a token that a caller gets now for partial. If it is remembered in another state, as far as the
+// caller's own fields show, it is forgotten.
 func (s *Store) glimpse(now uint64, partial, found *oauthstore.OAuthToken) {
 	s.saw(now, found)
 	r := s.entries.tokens.peek(found.ID)

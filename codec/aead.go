@@ -18,8 +18,8 @@ import (
 // package example makes one of the standard library's AES-GCM. It is safe for concurrent use, and
 // Encrypt never returns the same ciphertext twice.
 //
-// An AEAD whose key is kept by a service has the methods of [AEADWithContext] too. Its errors tell an outage of the
-// service from a ciphertext that is wrong: an error that wraps [oauthstore.ErrUnavailable], [oauthstore.ErrThrottled],
+// An AEAD whose key is kept by a service has the methods of [AEADWithContext] too. Its errors distinguish an outage of
+// the service from a wrong ciphertext: an error that wraps [oauthstore.ErrUnavailable], [oauthstore.ErrThrottled],
 // [oauthstore.ErrAccessDenied], a context's error or a [net.Error] is about the service, and the store returns an
 // error of that class. Any other error of Decrypt says that the ciphertext is not of this key; if none of the keys
 // decrypts a document, it is an [*oauthstore.CorruptRecordError].
@@ -41,10 +41,10 @@ type AEADWithContext interface {
 // A Keyset is an [AEAD] that holds several keys: it encrypts under the primary one and decrypts under all. IsPrimary
 // reports whether a ciphertext that it has decrypted is under the primary key.
 //
-// An AEAD of a Tink keyset needs no such method if the keys have the output prefix TINK, as those of Tink's templates for
-// AEADs do: their ciphertexts begin with the byte 1 and four bytes that tell the key. Of any other AEAD without this
-// method, everything that it decrypts counts as being under the newest key, so that [oauthstore.Rekeyer] does not find
-// what is under an older key of the keyset.
+// An AEAD of a Tink keyset needs no such method if the keys have the output prefix TINK, as in Tink's templates for
+// AEADs: their ciphertexts begin with the byte 1 and four bytes that name the key. If any other AEAD lacks this method,
+// everything that it decrypts counts as being under the newest key, so that [oauthstore.Rekeyer] does not find documents
+// under an older key of the keyset.
 type Keyset interface {
 	AEAD
 	IsPrimary(ciphertext []byte) bool
@@ -129,7 +129,7 @@ func (k key) associated(secret Secret) []byte {
 	return append(bytes.Clone(k.scope), secret.Resource...)
 }
 
-// A prefix is what tells the keys of a Tink keyset apart, learned from the ciphertexts that were made: the byte 1 and the
+// A prefix distinguishes the keys of a Tink keyset. It is learned from the ciphertexts that were made: the byte 1 and the
 // id of the key (https://developers.google.com/tink/wire-format).
 type prefix struct {
 	mu     sync.Mutex

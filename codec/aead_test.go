@@ -243,7 +243,7 @@ func TestOpen_saysWhetherTheNewestKeyWasUsed(t *testing.T) {
 	}
 }
 
-// prefixed is a keyset as Tink's: a ciphertext begins with what tells its key.
+// prefixed is a keyset like Tink's: a ciphertext begins with the id of its key.
 type prefixed struct {
 	primary byte
 	keys    map[byte]codec.AEAD
@@ -260,7 +260,7 @@ func (p prefixed) Decrypt(ciphertext, data []byte) ([]byte, error) {
 	return p.keys[ciphertext[0]].Decrypt(ciphertext[1:], data)
 }
 
-// tinkKeyset has no method to tell its keys apart: its ciphertexts begin with 1 and four bytes, as Tink's do.
+// tinkKeyset has no method to distinguish its keys: its ciphertexts begin with 1 and four bytes, as Tink's do.
 type tinkKeyset struct{ keys prefixed }
 
 func (k tinkKeyset) Encrypt(plaintext, data []byte) ([]byte, error) {

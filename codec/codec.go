@@ -33,7 +33,7 @@ type Codec interface {
 	Decode(secret string, d Document) (*oauthstore.Record, error)
 }
 
-// A Sealer is a Codec that encrypts what a store writes: the documents of tokens, and those of the index, which hold
+// A Sealer is a Codec that encrypts what a store writes: the documents of tokens, and of the index, which hold
 // ids, user names and client ids. A store whose codec is a Sealer does not call Encode and Decode: it makes a document
 // with the codec that Plain returns, and stores it as Seal returns it. It is safe for concurrent use.
 type Sealer interface {
@@ -47,7 +47,7 @@ type Sealer interface {
 	Seal(ctx context.Context, secret Secret, d Document) (Document, error)
 
 	// Open is the inverse of Seal. current reports whether Seal would use the same key today: if not, the next save
-	// writes, though it changes nothing else, and [oauthstore.Rekeyer] counts the secret as one that needs an old key.
+	// writes, though it changes nothing else, and [oauthstore.Rekeyer] counts the secret as needing an old key.
 	// So current must not be true for a document that cannot be opened once the old keys are gone.
 	//
 	// If the key cannot be used now, since its service does not answer, the error wraps [oauthstore.ErrUnavailable],

@@ -124,7 +124,7 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 	return rev{number: number, floor: floor}.encode(), nil
 }
 
-// commit adds rec as the successor of b, with the floor that it will have, and returns what has become of it.
+// commit adds rec as the successor of b, with the floor that it will have, and returns the outcome.
 func (d *driver) commit(ctx context.Context, name string, b rev, floor int, rec engine.Record) (int, outcome, error) {
 	number, is, err := d.add(ctx, name, floor, rec)
 	if err != nil || is == won {

@@ -111,7 +111,7 @@ func fault(op, secret string, quiet bool, err error) error {
 // pageBegins stands in the client's text before what a server has sent that does not speak gRPC (grpc, http2_client).
 const pageBegins = "\ndata: "
 
-// outcomeOf is what has become of a version that could not be added. It was sent once: a refusal is the last word.
+// outcomeOf is the outcome of a version that could not be added. It was sent once, so a refusal is final.
 func outcomeOf(err error) outcome {
 	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated, codes.ResourceExhausted, codes.InvalidArgument, codes.FailedPrecondition:

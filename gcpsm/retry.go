@@ -18,8 +18,8 @@ var readRetry = gax.WithRetry(func() gax.Retryer {
 	}
 })
 
-// sentOnce keeps the client from sending a version again, which it does not unless it was told to. So a refusal is one of
-// the only attempt, and the engine knows that nothing was written.
+// sentOnce keeps the client from sending a version again, even if it was configured to. So a refusal answers the only
+// attempt, and the engine knows that nothing was written.
 var sentOnce = gax.WithRetry(func() gax.Retryer { return nil })
 
 // readRetryer is a gax.Retryer with an end.

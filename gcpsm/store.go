@@ -28,7 +28,7 @@
 //
 // Versions that are not destroyed are billed, so a save destroys the one before, and a delete all of
 // them: what stays of a deleted token is an empty secret, which costs nothing and keeps the numbers from
-// starting anew.
+// starting again.
 //
 // If a destroy fails, or the process dies before it, the save has succeeded, and the version that it superseded is
 // left: its credentials can be read, and it is billed. Later saves of the same token destroy it. If the process saves

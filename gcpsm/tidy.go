@@ -22,7 +22,7 @@ import (
 //   - A process remembers the versions that it could not destroy, and tries again with its next write.
 //   - Each version says below which number all were certainly destroyed when it was written (destroyed_below). A
 //     writer counts what it has destroyed itself, and what the version that it has read says. It does not know what
-//     that version's writer did afterwards. A process that writes alone therefore always knows, and asks nobody.
+//     that version's writer did afterwards. A process that writes alone therefore always knows, and needs no list.
 //   - Once lookAfter writes have left that uncertain, a writer reads the list before its write, which then passes on
 //     what is certain, and destroys what the list does not show as destroyed.
 const (
@@ -32,7 +32,7 @@ const (
 	// mostLeftovers is how many left versions a write destroys, beside those that it supersedes.
 	mostLeftovers = 4
 
-	// maxLeftovers bounds what is remembered of a secret. The list shows the rest.
+	// maxLeftovers is how many numbers are remembered of a secret. The list shows the rest.
 	maxLeftovers = 64
 )
 
@@ -73,7 +73,7 @@ func (s *sightings) cleaned(name string, from, below int) {
 	})
 }
 
-// leave remembers that of the versions from one to below another those with these numbers are left, and no others.
+// leave remembers that, of the versions with numbers from "from" to just under "below", exactly these are left.
 func (s *sightings) leave(name string, from, below int, numbers []int) {
 	s.update(name, func(v *sighting) {
 		if v.known >= from {

@@ -207,7 +207,7 @@ const (
 	won                       // it is the successor of its base
 )
 
-// of adds to the error of a write that nothing was written, if its version is void, or there is none.
+// of adds to the error of a write that nothing was written, if its version is void or does not exist.
 func (is outcome) of(err error) error {
 	if is != void {
 		return err
@@ -215,7 +215,7 @@ func (is outcome) of(err error) error {
 	return engine.NotWritten(err)
 }
 
-// outcome returns what has become of v, which was just added.
+// outcome returns the outcome of v, which was just added.
 //
 // Step google.write.3.
 func (w *walk) outcome(ctx context.Context, v *version) (outcome, error) {

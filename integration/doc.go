@@ -1,5 +1,5 @@
 // Package integration holds the stores against servers that are not this project's own. The tests of Vault are here,
-// those of AWS and Google in cloud/.
+// the tests of AWS and Google in cloud/.
 //
 //	go test .              # in this folder: Vault itself, started in the process
 //	go test ./cloud        # AWS and Google, which compiles in a minute

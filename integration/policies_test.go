@@ -74,7 +74,7 @@ func TestVaultPolicies_haveNothingToSpare(t *testing.T) {
 		policy := fixture.ReadPolicy(t, "..", "vault", user+".hcl")
 		for _, list := range capabilities.FindAllStringSubmatchIndex(policy, -1) {
 			if strings.HasSuffix(policy[:list[0]], "\"secret/config\" {\n  ") {
-				continue // where it is missing, the answer to a write tells
+				continue // without it, the answer to a write shows the setting
 			}
 			for _, one := range capability.FindAllStringIndex(policy[list[2]:list[3]], -1) {
 				from, to := list[2]+one[0], list[2]+one[1]

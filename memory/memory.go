@@ -144,7 +144,7 @@ func (s *Store) stored() []*oauthstore.OAuthToken {
 	return all
 }
 
-// updated returns the record that a save of token updates, nil if there is none.
+// updated returns the record that a save of token updates, or nil.
 func (s *Store) updated(token *oauthstore.OAuthToken) *oauthstore.Record {
 	return oauthstore.MatchSaved(token, slices.Collect(maps.Values(s.records)))
 }

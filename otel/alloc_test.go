@@ -13,7 +13,7 @@ import (
 	oauthotel "github.com/oauthstore/oauthstore/otel"
 )
 
-// Where nothing is recorded, an operation costs what OpenTelemetry's API makes of the beginning of a span.
+// If nothing is recorded, an operation costs what OpenTelemetry's API needs to begin a span.
 func TestStore_withoutProvidersCostsLittle(t *testing.T) {
 	token := secretToken()
 	inner := &fixed{token: token, lease: &oauthstore.Lease{Token: token, Refused: "invalid_grant"}}

@@ -8,8 +8,8 @@ import (
 // other is the value of error.type for what has no name of its own (semantic conventions).
 const other = "_OTHER"
 
-// knownCode is the service's code for an error, if that is one of those that the services document: a header or a body
-// could bring another one with each answer, or one that is not UTF-8, for which exporters refuse all that they send.
+// knownCode is the service's code for an error, if the services document it. A header or a body could bring another code
+// with each answer, or a code that is not UTF-8, for which exporters refuse a whole batch.
 func knownCode(code string) string {
 	if serviceCodes[code] || isHTTPStatus(code) {
 		return code
@@ -34,8 +34,8 @@ var serviceCodes = func() map[string]bool {
 	return all
 }()
 
-// awsCodes are those of Secrets Manager's operations, the common errors of AWS, and what AWS calls throttling and
-// credentials elsewhere (API references of Secrets Manager, STS and KMS; retry.DefaultThrottleErrorCodes of the SDK).
+// awsCodes are the codes of Secrets Manager's operations, the common errors of AWS, and the codes of throttling and
+// credentials elsewhere in AWS (API references of Secrets Manager, STS and KMS; retry.DefaultThrottleErrorCodes of the SDK).
 var awsCodes = []string{
 	"DecryptionFailure", "EncryptionFailure", "InternalServiceError", "InvalidNextTokenException", "InvalidParameterException",
 	"InvalidRequestException", "LimitExceededException", "MalformedPolicyDocumentException", "PreconditionNotMetException",
@@ -56,7 +56,7 @@ var awsCodes = []string{
 	"UnknownOperation", "UnknownOperationException", "ValidationError", "ValidationException",
 }
 
-// googleCodes are those of google.rpc.Code, as gRPC for Go writes them.
+// googleCodes are the codes of google.rpc.Code, as gRPC for Go writes them.
 var googleCodes = []string{
 	"Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists", "PermissionDenied",
 	"ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss",

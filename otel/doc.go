@@ -22,7 +22,7 @@
 //	not_found           there is no such record
 //	conflict            another record has the user name and client id
 //	invalid             the argument cannot be used, or is too large for the service
-//	lease_lost          somebody else has taken the lease over
+//	lease_lost          another holder has taken the lease over
 //	misconfigured       the store or its client is set up for something that the service does not have
 //	no_compare_and_set  the server does not refuse a write from an old version
 //	access_denied       credentials or permissions are missing

@@ -138,7 +138,7 @@ func (r *recording) names() (names []string) {
 	return names
 }
 
-// wantUTF8 demands that all that is exported is UTF-8: exporters refuse all that they send together with what is not.
+// wantUTF8 demands that everything exported is UTF-8: one other text makes exporters refuse the whole batch.
 func (r *recording) wantUTF8() {
 	r.t.Helper()
 	check := func(attributes []attribute.KeyValue) {

@@ -12,8 +12,8 @@ import (
 	"github.com/oauthstore/oauthstore/memory"
 )
 
-// sharedFaults are what is wrong with stores of which several share a service. breakIt is called for each of them, so
-// what it makes is one process's own: a lock, or what a store remembers. In one process each of them is a good store.
+// sharedFaults are the faults of stores of which several share a service. breakIt is called for each store, so what it
+// makes is one process's own: a lock, or a store's memory. In one process each of them is a good store.
 var sharedFaults = []fault{
 	{"loses updates but for its own lock", "Concurrent/savers of one user who set different fields lose no update", loseUpdates},
 	{"loses updates of found copies but for its own lock", "Concurrent/savers of found copies who set different fields lose no update", loseUpdates},
@@ -170,7 +170,7 @@ func loseUpdates(b *broken) {
 	}
 }
 
-// conflictsUnderLock makes b believe that nobody takes a user name between its look and its write.
+// conflictsUnderLock makes b believe that no other process takes a user name between its look and its write.
 func conflictsUnderLock(b *broken) {
 	g := b.guarded()
 	b.save = func(ctx context.Context, t *token) error {
@@ -305,7 +305,7 @@ func readBefore(b *broken) {
 	}
 }
 
-// ownDeletions makes b take a record for the one that was read, unless it has deleted that itself.
+// ownDeletions makes b believe that a record is the one it has read, unless b has deleted that itself.
 func ownDeletions(b *broken) {
 	g := b.guarded()
 	var deleted memo[bool]

@@ -80,7 +80,7 @@ func over(store oauthstore.TokenStore) func(r *result) *subject {
 	return func(r *result) *subject { return newSubject(r, store) }
 }
 
-// runCheck returns what comes of a check.
+// runCheck returns the result of a check.
 func runCheck(t *testing.T, run func(*subject), of func(r *result) *subject) *result {
 	r := &result{ctx: t.Context()}
 	done := make(chan struct{})

@@ -100,7 +100,7 @@ func (t *Tokens) ID(id string) *Source {
 // without one, to be found by its id.
 //
 // A user name that the store cannot keep is an [oauthstore.ErrInvalidToken] or [oauthstore.ErrRecordTooLarge], and the code
-// is not sent. A code that the provider does not take is a [*ReauthRequiredError]. A code can be used once: where the store fails
+// is not sent. A code that the provider does not take is a [*ReauthRequiredError]. A code can be used once: if the store fails,
 // the token is returned beside a [*NotSavedError], for the caller to save.
 func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oauth2.AuthCodeOption) (*oauthstore.OAuthToken, error) {
 	if code == "" {

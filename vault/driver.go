@@ -137,7 +137,7 @@ func (d *driver) Put(ctx context.Context, name string, base engine.Rev, rec engi
 	return d.write(ctx, name, cas, rec)
 }
 
-// checkWritable makes sure that the mount is one that a store can write to.
+// checkWritable makes sure that a store can write to the mount.
 func (d *driver) checkWritable(ctx context.Context) error {
 	err := d.checkMount(ctx)
 	if err == nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// Texts of errors that share a status with others, mostly 400: there is nothing else to tell them by.
+// Texts of errors that share a status with others, mostly 400: only the text distinguishes them.
 const (
 	casMismatch = "check-and-set parameter did not match the current version" // KV version 2, create/update secret
 	upgrading   = "Upgrading from non-versioned to versioned data"            // KV version 2, shortly after it is enabled

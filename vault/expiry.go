@@ -16,14 +16,14 @@ import (
 // cannot overrule it, and an undelete begins the time again. So nothing is written there: neither tokens nor the index,
 // which is written only when tokens come and go.
 //
-// MOUNT/config tells of the setting. It takes a request of its own, so it is read before a process's first write and
-// then only after an hour without a write: the answer to each write tells when Vault is going to delete the version. A
-// setting that is changed in that hour is met by one write of each process, which fails then.
+// MOUNT/config shows the setting. It takes a request of its own, so it is read before a process's first write and then
+// only after an hour without a write: the answer to each write says when Vault is going to delete the version. If the
+// setting is changed within that hour, one write of each process meets it and fails.
 
-// keeping is what is known of whether the mount keeps what is written.
+// keeping is what this process knows of whether the mount keeps its versions.
 type keeping struct {
 	mu     sync.Mutex
-	asked  time.Time // when the mount was last known to keep what is written, or its config could not be read
+	asked  time.Time // when the mount was last known to keep its versions, or its config could not be read
 	doomed time.Time // when a write was last answered with a time of deletion, which the config could not explain
 }
 
@@ -32,7 +32,7 @@ const (
 	doomedLasts  = 5 * time.Minute // then one write finds out whether the setting is still there
 )
 
-// checkKeeping makes sure that the mount keeps what is written, as far as that can be known before a write.
+// checkKeeping makes sure that the mount keeps its versions, as far as that can be known before a write.
 func (d *driver) checkKeeping(ctx context.Context) error {
 	d.keeping.mu.Lock()
 	asked, doomed := d.keeping.asked, d.keeping.doomed
@@ -54,7 +54,7 @@ func (d *driver) checkKeeping(ctx context.Context) error {
 	return nil
 }
 
-// keeps takes note that the mount keeps what is written.
+// keeps takes note that the mount keeps its versions.
 func (d *driver) keeps() {
 	d.keeping.mu.Lock()
 	defer d.keeping.mu.Unlock()
@@ -96,7 +96,7 @@ func (d *driver) deleteVersionAfter(ctx context.Context) (time.Duration, error) 
 	text, _ := secret.Data["delete_version_after"].(string)
 	after, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, nil // an answer of another kind of server, whose writes tell
+		return 0, nil // another kind of server: the answers to its writes show it
 	}
 	return after, nil
 }
@@ -111,8 +111,8 @@ func (d *driver) deletes(after string) error {
 }
 
 // deletionIn is when a version's metadata says that Vault deletes it, zero for never, and whether that is by
-// delete_version_after: then it is whole seconds after the version was made. A deletion by hand has a time of its own,
-// in nanoseconds.
+// delete_version_after: then it is whole seconds after the version was made. The time of any other deletion has
+// nanoseconds.
 func deletionIn(metadata map[string]any) (at time.Time, byTime bool) {
 	made, err := timeIn(metadata, "created_time")
 	at, err2 := timeIn(metadata, "deletion_time")

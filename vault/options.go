@@ -96,8 +96,8 @@ const (
 	maxPrefix        = 255
 )
 
-// The client and the server clean paths as if they were those of files: folders that are empty or begin with a dot must
-// not get there, or a name would walk out of the mount or the prefix.
+// The client and the server clean paths like file paths. Folders that are empty or begin with a dot must not get there:
+// a name could lead out of the mount or the prefix.
 var (
 	mountPath  = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$`)
 	prefixForm = regexp.MustCompile(`^[A-Za-z0-9_=-][A-Za-z0-9_=.-]*(/[A-Za-z0-9_=-][A-Za-z0-9_=.-]*)*$`)

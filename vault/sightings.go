@@ -6,7 +6,8 @@ import (
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// sighting is the newest state of a secret that this process has lately written or read; the zero sighting is none.
+// sighting is the newest state of a secret that this process has lately written or read; the zero value means that nothing
+// was seen.
 type sighting struct {
 	number int       // of the newest version
 	gone   bool      // which was deleted
@@ -21,8 +22,8 @@ func (s sighting) newer(other sighting) sighting {
 	return other
 }
 
-// maxBehind is how long an older state is taken for that of a standby that lags behind. After that it is believed: the
-// secret was deleted with its metadata, so that its numbers began again, or a deletion was undone.
+// maxBehind is how long a standby may lag behind. An older state that is read for longer is believed: the secret was
+// deleted with its metadata, so that its numbers began again, or a deletion was undone.
 const maxBehind = 10 * time.Second
 
 // behind reports whether what a read has shown is from before known, the state that was noted when the read began.

@@ -16,8 +16,8 @@
 // before any write. Standbys and replicas that serve reads (performance standbys and secondaries of
 // Vault Enterprise, OpenBao) may show an older state after another process's write; no write is based on
 // it unnoticed. A store sees its own writes: if a read shows an older version than the store has written or read in the
-// last minute, it reads again, for up to 10 seconds. After that it believes the read: somebody has deleted the secret's
-// metadata, so that its version numbers began again.
+// last minute, it reads again, for up to 10 seconds. After that it believes the read: the secret's metadata was
+// deleted, so that its version numbers began again.
 //
 // # Deleting
 //
@@ -35,10 +35,10 @@
 // A mount that deletes versions by time (delete_version_after) would lose tokens that are not saved for that long, and
 // the index, which is written only when tokens come and go. Nothing is written there: saves, leases and deletes fail. A
 // store reads the mount's configuration before its first write, and again after an hour without a write. If it may not,
-// or if the setting comes while it writes, the answer to one write tells: that write fails, though it was made. Repair
-// names what is going to be deleted, and writes it again once the setting is 0. A token that was deleted so is a
+// or if the setting is changed in between, the answer to a write shows it: that write fails, though it was made. Repair
+// names the versions that will be deleted, and writes them again once the setting is 0. A token that was deleted so is a
 // [oauthstore.CorruptRecordError] until "vault kv undelete" brings it back or DeleteToken removes it. An index that was
-// deleted so, or by hand, is one too, not an empty store: undelete brings it back, and so does Repair.
+// deleted, by time or otherwise, is one too, not an empty store: undelete brings it back, and so does Repair.
 //
 // # Permissions
 //

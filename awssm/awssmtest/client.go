@@ -14,7 +14,7 @@ import (
 )
 
 // Client returns an official client that talks to the server, with credentials of no value and the
-// SDK's default retries; optFns change that as with any client. Its endpoint is that of AWS, as in production, and its
+// SDK's default retries; optFns change that as with any client. Its endpoint is AWS's own, as in production, and its
 // requests are led to the server on their way; with [Server.URL] as BaseEndpoint it is a client of an emulator.
 func (s *Server) Client(optFns ...func(*secretsmanager.Options)) *secretsmanager.Client {
 	o := secretsmanager.Options{
@@ -29,7 +29,7 @@ func (s *Server) Client(optFns ...func(*secretsmanager.Options)) *secretsmanager
 	return secretsmanager.New(o, optFns...)
 }
 
-// host is that of AWS's endpoint in the Region.
+// host is AWS's own in the Region.
 const host = "secretsmanager." + Region + ".amazonaws.com"
 
 // local leads requests for AWS to a server that listens.

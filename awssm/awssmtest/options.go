@@ -90,8 +90,8 @@ const (
 	// version and makes it current.
 	OverwrittenVersions
 
-	// IgnoredContent is that of a PutSecretValue whose ClientRequestToken is a version already: it succeeds and does
-	// nothing, whether its content is that of the version or not.
+	// IgnoredContent lets a PutSecretValue succeed if its ClientRequestToken names an existing version. The call does
+	// nothing, even if its content differs from the version's.
 	IgnoredContent
 
 	// TakenNames are no error: a CreateSecret under one makes a version of the secret that has the name.

@@ -32,7 +32,7 @@ import (
 	"github.com/oauthstore/oauthstore/storetest"
 )
 
-// project is where the secrets go: an emulator takes any.
+// project is the project of the secrets; an emulator accepts any.
 func project() string { return cmp.Or(os.Getenv("GOOGLE_CLOUD_PROJECT"), "test-project") }
 
 // testServer is the one for all tests, since a project's quotas are for all that is in it.

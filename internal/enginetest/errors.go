@@ -20,14 +20,14 @@ import (
 	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
-// classes are what errors.Is tells of a driver's error.
+// classes are the classes that a driver's error may have, and conflicts and deadlines.
 var classes = []error{
 	oauthstore.ErrAccessDenied, oauthstore.ErrThrottled, oauthstore.ErrUnavailable, oauthstore.ErrTokenNotFound,
 	oauthstore.ErrInvalidToken, oauthstore.ErrRecordTooLarge, oauthstore.ErrMisconfigured, oauthstore.ErrNoCompareAndSet,
 	engine.ErrConflict, context.DeadlineExceeded,
 }
 
-// RequireClass wants an error of these classes and of no others. Of nil it is to have no class.
+// RequireClass wants an error of these classes and of no others; nil stands for no class.
 func RequireClass(t *testing.T, err error, want ...error) {
 	t.Helper()
 	require.Error(t, err)
@@ -91,8 +91,8 @@ func quotation(status int) http.HandlerFunc {
 	}
 }
 
-// RunProxies runs test with a proxy that answers every request with a large page, and with one that quotes the request:
-// for each of these statuses, and the class that the errors then have.
+// RunProxies runs test for each status, with the class that the errors are to have. It runs it twice: the proxy answers
+// every request with a large page, or with the request.
 func RunProxies(t *testing.T, classes map[int]error, test func(t *testing.T, proxy http.HandlerFunc, status int, class error)) {
 	page := "<html>\n" + strings.Repeat("PAGE ", 200_000) + "</html>"
 	for status, class := range classes {

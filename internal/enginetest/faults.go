@@ -110,7 +110,7 @@ func absent(id string) func(context.Context, Store) error {
 }
 
 // RunFaults makes every call of every method fail, in every way, as often as the client sends a request, and from there on,
-// and looks at what is left: every secret is in the index, no error shows a secret, and the method, called again
+// and looks at the result: every secret is in the index, no error shows a secret, and the method, called again
 // when the service is well, does its work.
 func RunFaults(t *testing.T, newBackend func(t *testing.T) Backend, tries int) {
 	kinds := []testserver.Kind{testserver.FailBefore, testserver.FailAfter, testserver.DropAfter, testserver.Throttle, testserver.Deny}
@@ -228,8 +228,8 @@ func runHang(t *testing.T, b Backend, m method, f testserver.Fault) {
 	checkListed(t, b)
 }
 
-// RunSlow makes every call to the service hang, and checks that the error is that of a service that is too slow, and
-// not that of a context, since the caller's does not end. newStore returns a store that does not wait for long.
+// RunSlow makes every call to the service hang. It checks that the error says that the service is too slow, and is not a
+// context's error, since the caller's context does not end. newStore returns a store that does not wait for long.
 func RunSlow(t *testing.T, newBackend func(t *testing.T) Backend, newStore func(t *testing.T, b Backend) Store) {
 	for _, m := range methods() {
 		t.Run(m.name, func(t *testing.T) {

@@ -72,7 +72,7 @@ func keyChanges(t testing.TB) []keyChange {
 
 // RunKeyChange goes the way from one key to another, from documents in clear to encrypted ones, and back: at every step
 // processes that have taken it and others that have not work side by side. It lets a process die before and after every
-// call that it makes at the step where both keys are needed.
+// call that it makes at the step that needs both keys.
 func RunKeyChange(t *testing.T, newBackend func(t *testing.T) Backend, newStore NewKeyed) {
 	for _, change := range keyChanges(t) {
 		t.Run(change.name, func(t *testing.T) {
@@ -106,7 +106,7 @@ func changeKeys(t *testing.T, b Backend, newStore NewKeyed, change keyChange) {
 	wantMoved(t, b, newStore, change.steps[3], live)
 }
 
-// changeKeysAndBack turns round where half is under the newest key.
+// changeKeysAndBack turns round when half of the records are under the newest key.
 func changeKeysAndBack(t *testing.T, b Backend, newStore NewKeyed, change keyChange) {
 	at := func(step int) Rekeyer { return newStore(t, b, change.steps[step], false) }
 	live := map[string]bool{}

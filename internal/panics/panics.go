@@ -46,7 +46,7 @@ func Try(f func() error) (err error) {
 // caught returns the Error of what recover has returned.
 func caught(value any) *Error {
 	if again, ok := value.(*repeated); ok {
-		return again.first // with the stack of the goroutine where it began
+		return again.first // with the stack of the goroutine that panicked first
 	}
 	return &Error{Value: value, Stack: debug.Stack()}
 }

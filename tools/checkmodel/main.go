@@ -2,7 +2,7 @@
 // that breaks a rule must have one.
 //
 //	cd tools && go run ./checkmodel            # all runs of docs/model/runs
-//	cd tools && go run ./checkmodel google     # those of one model
+//	cd tools && go run ./checkmodel google     # the runs of one model
 //
 // It needs spin and gcc.
 package main
@@ -99,7 +99,7 @@ var (
 	stored      = regexp.MustCompile(`(\d+(?:\.\d+e\+\d+)?) states, stored`)
 )
 
-// check returns what the run has found, or an error if that is not what must come of it.
+// check returns what the run has found, or an error if it must not find that.
 func (r run) check() (found string, err error) {
 	dir, err := os.MkdirTemp("", "checkmodel")
 	if err != nil {

@@ -21,7 +21,7 @@ type change struct {
 	instead  string
 }
 
-// String tells where the change is and what the line was.
+// String is the place of the change and the former line.
 func (c change) String() string {
 	start := bytes.LastIndexByte(c.source[:c.from], '\n') + 1
 	line, _, _ := bytes.Cut(c.source[start:], []byte("\n"))

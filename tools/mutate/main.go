@@ -7,7 +7,7 @@
 // are: the go command reads the changed file through its -overlay flag. A change that does not compile is not
 // counted, and another one is drawn for it.
 //
-// Each change that lives is printed with its place. Some are equivalent: no test can tell them from the original.
+// Each change that lives is printed with its place. Some are equivalent: no test can distinguish them from the original.
 // The exit status is 1 if a change lives.
 package main
 
