@@ -37,7 +37,7 @@ func (b backend) client() *sm.Client {
 	})
 }
 
-// hasty is one that does not try again.
+// hasty is a client that does not try again.
 func (b backend) hasty() *sm.Client {
 	return b.srv.Client(func(o *sm.Options) { o.Retryer = aws.NopRetryer{} })
 }

@@ -23,11 +23,11 @@ type scene struct {
 	server []awssmtest.Option
 	opts   []Option
 	before func(f fixture, d *driver)
-	do     func(f fixture, d *driver) (string, error) // and what has come of it
+	do     func(f fixture, d *driver) (string, error) // and returns the result
 	want   string
 	after  func(f fixture) // checks what an operation without an error has left
 
-	// bestEffort are the requests that may fail without an error, with what comes of it then.
+	// bestEffort are the requests that may fail without an error, with the result then.
 	bestEffort map[string]string
 }
 

@@ -23,8 +23,8 @@ func byID(c Client, fail func() error) *meddler {
 	}}
 }
 
-// After a refused write a store looks for the version that came before it. What it cannot read is not a secret that is
-// gone, nor one that nobody has written.
+// After a refused write a store looks for the version that came before it. If it cannot read that, it must not
+// conclude that the secret is gone, or was never written.
 func TestGet_afterARefusalThatCannotReadTheNextVersionIsAnErrorAndNoAbsence(t *testing.T) {
 	for kind, class := range map[testserver.Kind]error{
 		testserver.Throttle: oauthstore.ErrThrottled, testserver.FailBefore: oauthstore.ErrUnavailable, testserver.Deny: oauthstore.ErrAccessDenied,

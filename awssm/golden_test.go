@@ -37,7 +37,7 @@ func TestGolden_idsOfVersions(t *testing.T) {
 	require.Equal(t, goldenIDs[3].want, rev{arn: goldenARN}.successor())
 }
 
-// What is sent is what the vectors are of.
+// The ids that are sent are the vectors' ids.
 func TestGolden_idsAreThoseOfWhatIsWritten(t *testing.T) {
 	f := start(t)
 	d := f.driver()

@@ -9,7 +9,7 @@ import (
 )
 
 func (b backend) Observe(t *testing.T, observe func(context.Context, oauthstore.Event)) enginetest.Store {
-	s, err := New(b.hasty(), WithObserver(observe)) // it is told of calls, not of what the client tries in one
+	s, err := New(b.hasty(), WithObserver(observe)) // it observes calls, not the client's retries within one
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestNamePrefix_isWithPrefixAndTheSeparatorAndBeginsEveryName(t *testing.T) 
 	}
 }
 
-// A prefix that could not be in a name as it is would make other names than the policies have that somebody wrote.
+// A prefix that a name cannot hold unchanged would lead to other names than a user's policies have.
 func TestWithPrefix_refusesWhatIsNotWrittenInNamesAsItIs(t *testing.T) {
 	f := start(t)
 	for _, prefix := range []string{

@@ -110,7 +110,7 @@ func TestDeleteToken_leavesWhatIsSavedBeforeTheClientTriesAgain(t *testing.T) {
 	})
 }
 
-// What an attempt leaves does not outlive the call that succeeds, or the one that repeats it.
+// Nothing that an attempt leaves outlives the call that succeeds, or the repeat that succeeds.
 func TestSaveToken_thatFailedAndThenSucceededRefusesNobody(t *testing.T) {
 	for _, kind := range []testserver.Kind{testserver.Throttle, testserver.FailBefore} {
 		for times := range 8 {

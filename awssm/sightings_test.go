@@ -57,7 +57,7 @@ func TestSightings_showWhatWasRestoredByHand(t *testing.T) {
 	require.Equal(t, "first", f.find(s, "a").AccessToken)
 }
 
-// The look by version id may fail; then nobody is told of an older state, or of none.
+// The read by version id may fail. Then the store returns neither an older state nor an absence.
 func TestSightings_anErrorIsNoState(t *testing.T) {
 	f := start(t)
 	one, other := f.store(), f.store()

@@ -55,7 +55,7 @@ func answerJSON(status int, code, message string) http.HandlerFunc {
 }
 
 // The service's errors (API reference, CreateSecret, GetSecretValue, PutSecretValue and "Common errors") and what
-// proxies and emulators answer, over the wire. code is what is in the text; class is nil for a defect.
+// proxies and emulators answer, over the wire. code is a part of the text; class is nil for a defect.
 func TestErrors_overTheWireHaveAClassAndATextOfOneBoundedLineWithoutSecrets(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc

@@ -120,7 +120,7 @@ func othersFinds(name string, writes int) int {
 	return 0
 }
 
-// What is remembered of a token stays, whatever becomes of writes of others.
+// A remembered token stays, however writes of other tokens end.
 func TestFind_hitsBesideWritesOfOthers(t *testing.T) {
 	for _, partial := range append(alices, &oauthstore.OAuthToken{ID: "nobody"}, asUser("nobody", "")) {
 		eachWrite(func(name string, write func(ctx context.Context, s *Store) error, b *backend) {
@@ -142,7 +142,7 @@ func TestFind_hitsBesideWritesOfOthers(t *testing.T) {
 	}
 }
 
-// A write costs the same however many finds are under way, and so does what is kept of it.
+// A write costs the same time and memory however many finds are under way.
 func TestWrite_costsTheSameHoweverManyFindsAreUnderWay(t *testing.T) {
 	costs := make(map[int]float64)
 	for _, finds := range []int{10, 3000} {
@@ -206,7 +206,7 @@ func TestMarks_areBounded(t *testing.T) {
 	require.Equal(t, "second", accessByID(t, s, "1"))
 }
 
-// Whatever has shown a caller the newer state, no find returns the older one that is remembered.
+// Once any call has shown a caller the newer state, no find returns the older one that is remembered.
 func TestFind_isNotOlderThanWhatACallerHasSeen(t *testing.T) {
 	uncached := oauthstore.Uncached(context.Background())
 	for name, look := range map[string]func(s *Store) error{
@@ -248,7 +248,7 @@ func TestFind_isNotOlderThanWhatACallerHasSeen(t *testing.T) {
 	}
 }
 
-// What shows that a token has not changed leaves it where it is.
+// An answer which shows that a token has not changed does not make the cache forget it.
 func TestFind_thatCannotHitForgetsNothingThatItAgreesWith(t *testing.T) {
 	b := newBackend()
 	b.put(t, token("1", "alice", "web", "first"))
@@ -286,7 +286,7 @@ func TestFind_thatCannotHitFindsOutThatATokenIsGone(t *testing.T) {
 	}
 }
 
-// The find joins a read from before what its caller has seen, which tells of the token in an older state.
+// The find joins a read that began before, and whose answer is older than what its caller has seen.
 func TestFind_doesNotTakeAnAnswerThatIsOlderThanWhatItsCallerHasSeen(t *testing.T) {
 	b, g := newBackend(), newGate()
 	b.put(t, token("1", "alice", "", "first"))
@@ -365,7 +365,7 @@ func TestFind_doesNotRememberAnAbsenceThatIsOver(t *testing.T) {
 	}
 }
 
-// The user had no token in between, and the one that there was before is not the best match any more.
+// The user had no token in between, and the former token is not the best match any more.
 func TestFind_anAbsenceEndsWhatTheUserNameLedTo(t *testing.T) {
 	b := newBackend()
 	b.put(t, token("1", "alice", "web", "first"))

@@ -267,7 +267,7 @@ func TestDivision_thatHasCountedKeepsItsPages(t *testing.T) {
 	require.Len(t, all, n)
 }
 
-// What an attempt leaves does not outlive the call that succeeds, or the one that repeats it.
+// Nothing that an attempt leaves outlives the call that succeeds, or the repeat that succeeds.
 func TestSaveToken_thatFailedAndThenSucceededRefusesNobody(t *testing.T) {
 	for _, op := range []string{"CreateSecret", "AddSecretVersion"} {
 		for _, kind := range []testserver.Kind{testserver.Throttle, testserver.FailBefore, testserver.DropAfter} {

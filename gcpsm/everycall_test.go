@@ -70,10 +70,10 @@ func (m *meddler) intercept(ctx context.Context, method string, req, reply any, 
 type scene struct {
 	opts []gcpsmtest.Option
 
-	// before is what happens before; the driver is the one that makes the operation.
+	// before is what happens before. The driver also makes the operation.
 	before func(t *testing.T, b backend, d *driver)
 
-	// do makes the operation and says what has come of it. A conflict is no error.
+	// do makes the operation and returns its result. A conflict is no error.
 	do func(d *driver) (string, error)
 
 	want       string

@@ -11,7 +11,7 @@ import (
 	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
 )
 
-// What other releases look for: the ids of users are those of package oauthstore's test vectors.
+// Other releases look for these names. The ids of users come from package oauthstore's test vectors.
 func TestGolden_secretsOfAToken(t *testing.T) {
 	b := newBackend(t)
 	s := b.NewStore(t)
@@ -34,7 +34,7 @@ func TestGolden_secretsOfAToken(t *testing.T) {
 	require.Equal(t, "projects/my-project/secrets/oauthstore__token_x", d.resource("token_x"))
 }
 
-// The base of a version is how it is told from a void one.
+// The base of a version distinguishes it from a void one.
 func TestGolden_revisionsAndTheDocument(t *testing.T) {
 	base := rev{number: 12, floor: 9}.encode()
 	require.Equal(t, "12|9", string(base))

@@ -130,7 +130,7 @@ func TestErrors_ofAWriteShowTheReasonAndNotTheMessage(t *testing.T) {
 	}
 }
 
-// Only where a request names a project and no secret does it say that there is no such project.
+// "Not found" says that the project does not exist only if the request names a project and no secret.
 func TestErrors_ofAProjectThatIsNotThereAreErrMisconfigured(t *testing.T) {
 	d := wire(t, answering(codes.NotFound, "Project [projects/1] not found."))
 	got := calls(t, d)

@@ -70,7 +70,7 @@ func TestDeleteVersionAfter_isRefusedBeforeATokenIsChanged(t *testing.T) {
 	require.Len(t, tokens, 1)
 }
 
-// A process that has just written does not ask again. Its next write says what is going to happen, and is the last.
+// A process that has just written does not ask again. The answer to its next write shows the setting, and it writes no more.
 func TestDeleteVersionAfter_setWhileAProcessWritesIsMetByOneWrite(t *testing.T) {
 	for name, client := range map[string]func(b backend) *api.Client{
 		"the config may be read": backend.client,
@@ -160,7 +160,7 @@ func TestDeleteVersionAfter_aTokenThatWasDeletedSoIsAnError(t *testing.T) {
 	require.Len(t, b.tokens(t), 2)
 }
 
-// Deleted by hand is deleted.
+// A version that an administrator deletes counts as deleted.
 func TestATokenThatWasDeletedByHandIsNotThere(t *testing.T) {
 	b := newBackend(t)
 	save(t, b.NewStore(t), "alice", 1)

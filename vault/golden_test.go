@@ -9,7 +9,7 @@ import (
 	"github.com/oauthstore/oauthstore"
 )
 
-// What other releases look for: the ids of users are those of package oauthstore's test vectors.
+// Other releases look for these names. The ids of users come from package oauthstore's test vectors.
 func TestGolden_secretsOfAToken(t *testing.T) {
 	b := newBackend(t)
 	s := b.NewStore(t)

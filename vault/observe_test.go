@@ -10,7 +10,7 @@ import (
 
 func (b backend) Observe(t *testing.T, observe func(context.Context, oauthstore.Event)) enginetest.Store {
 	client := b.client()
-	client.SetMaxRetries(0) // the observer is told of calls, not of what the client tries in one
+	client.SetMaxRetries(0) // the observer sees calls, not the client's retries within one
 	s, err := New(client, WithObserver(observe))
 	if err != nil {
 		t.Fatal(err)

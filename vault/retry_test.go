@@ -117,7 +117,7 @@ func TestDeleteToken_leavesWhatIsSavedBeforeTheClientTriesAgain(t *testing.T) {
 	b.requireListed(t, "x")
 }
 
-// What an attempt leaves does not outlive the call that succeeds, or the one that repeats it.
+// Nothing that an attempt leaves outlives the call that succeeds, or the repeat that succeeds.
 func TestSaveToken_thatFailedAndThenSucceededRefusesNobody(t *testing.T) {
 	for _, kind := range []testserver.Kind{testserver.Throttle, testserver.FailBefore} {
 		for _, times := range []int{1, 3, 6, 12} {

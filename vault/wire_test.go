@@ -112,7 +112,7 @@ func TestErrors_ofAProxyDoNotShowItsPage(t *testing.T) {
 	})
 }
 
-// Of the answer to a write the client does not tell the status then.
+// If a write is answered so, the client does not report the status.
 func TestErrors_ofAWebServerThatIsNotVault(t *testing.T) {
 	for call, err := range calls(t, wire(t, enginetest.Page(404, "<html>\nPAGE "+enginetest.SecretMark))) {
 		class := oauthstore.ErrUnavailable
@@ -137,7 +137,7 @@ func TestErrors_ofAnUnknownMountNameWithMount(t *testing.T) {
 		"delete": s.DeleteToken(ctx, "x"),
 	} {
 		class := oauthstore.ErrMisconfigured
-		if call == "repair" { // it looks the mount up first, and Vault does not say whether there is none or it may not
+		if call == "repair" { // it looks the mount up first, and Vault does not say whether it is missing or not permitted
 			class = oauthstore.ErrAccessDenied
 		}
 		enginetest.RequireErrors(t, map[string]error{call: err}, class, `WithMount: nothing is mounted at "nowhere" in the client's namespace`, secrets...)

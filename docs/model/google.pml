@@ -141,7 +141,7 @@ inline mayCrash() {
 	fi
 }
 
-/* One read by number, once in a walk. K are the versions that it has read, L those that it found readable. */
+/* One read by number, once in a way down. K are the versions that it has read, L those that it found readable. */
 inline rd(n) {
 	if
 	:: HAS(K, n)
@@ -155,7 +155,7 @@ inline rd(n) {
 }
 
 /*
- * google.read: hd is the head's number, or that of the destroyed version where the walk down ended; hk is REC or
+ * google.read: hd is the head's number, or the number of the destroyed version at which the way down ended; hk is REC or
  * TOMB, or NONE for an absence. after is a version that is known to be superseded, 0 for none.
  */
 inline head(after) {

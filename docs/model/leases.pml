@@ -165,7 +165,7 @@ active [LOGINS] proctype Login() {
 
 #define LIVES(i) (holds[i] && holder == i && !down)
 
-/* lease.renew: whoever has the lease renews it, at least once in a tick. */
+/* lease.renew: the holder renews the lease, at least once in a tick. */
 active proctype Renewal() {
 	byte i;
 end:	do

@@ -93,7 +93,7 @@ inline make(pg, whole, span) {
 	fi
 }
 
-/* What is carried out is reported as it is, or as a conflict with itself, or not at all. */
+/* A write that took effect is reported as it is, or as a conflict with itself, or not at all. */
 inline answer() {
 	if
 	:: res = OK
@@ -120,7 +120,7 @@ inline descend() {
 	od
 }
 
-/* Lets the node in, at the revision r, lead to a and b where it leads to x and y; x is sealed, and y, if there is one. */
+/* Makes the node nd, at the revision rv, point to na and nb instead of ox and oy. ox is sealed; so is oy, if there is one. */
 inline relink(nd, rv, ox, oy, na, nb) {
 	atomic {
 		if

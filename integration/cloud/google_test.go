@@ -183,7 +183,7 @@ type googleVersion struct {
 	document     []byte
 }
 
-// accessGoogle reads a version, nil if there is none.
+// accessGoogle reads a version; it returns nil if there is no such version.
 func accessGoogle(t *testing.T, client *googleClient, name, version string) *googleVersion {
 	t.Helper()
 	out, err := client.AccessSecretVersion(ctx, &pb.AccessSecretVersionRequest{Name: name + "/versions/" + version})

@@ -45,7 +45,7 @@ func pass(ctx context.Context, d time.Duration) {
 	}
 }
 
-// wantGivenUp wants the error of a service that was too slow, and not that of a context that the caller never ended.
+// wantGivenUp wants the error of a service that was too slow, not of a context that the caller never ended.
 func wantGivenUp(t *testing.T, err error) {
 	t.Helper()
 	wantIs(t, err, oauthstore.ErrUnavailable)

@@ -12,8 +12,8 @@ import (
 	"github.com/oauthstore/oauthstore/codec"
 )
 
-// Writes that take effect, and of which the writer is told that they were refused: the service's client has sent them
-// twice, or the writer was superseded before it could look.
+// Writes that take effect, though the answer is a conflict: the service's client has sent them twice, or the writer was
+// superseded before it could look.
 
 // withTombstones runs f over a service that deletes with a tombstone, in a bubble.
 func withTombstones(t *testing.T, f func(t *testing.T, m *memory)) {

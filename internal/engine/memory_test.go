@@ -172,7 +172,7 @@ func (m *memory) store() *Store { return New(m, codec.JSON{}, time.Hour) }
 func (m *memory) FullName(name string) string { return "mem/" + name }
 func (m *memory) Limits() Limits              { return m.limits }
 
-// call carries out run, or what a rule or around makes of it. Its errors are wrapped, as those of services are.
+// call carries out run, or what a rule or around makes of it. Its errors are wrapped, as services' errors are.
 func (m *memory) call(ctx context.Context, c call, run func() error) error {
 	if err := m.bareCall(ctx, c, run); err != nil {
 		return fmt.Errorf("memory: %s: %w", c, err)

@@ -17,7 +17,7 @@ import (
 	"github.com/oauthstore/oauthstore/codec"
 )
 
-// A move is a change of the codec: what is stored was written with before, during reads both, after reads the new
+// A move is a change of the codec: before writes the stored documents, during reads both kinds, and after the new
 // documents only.
 type move struct{ before, during, after codec.Codec }
 
@@ -373,7 +373,7 @@ func (m *memory) wantIndexMoved(t testing.TB, c codec.Codec, ids []string) {
 	require.Len(t, tokens, len(ids))
 }
 
-// What is no inner node any more, or sealed, is not divided.
+// A node that is sealed, or no inner node any more, is not divided.
 func TestDivideInner_leavesOtherNodes(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := newMemory()

@@ -371,13 +371,12 @@ func (s *schedule) letGo() {
 	s.fail(p)
 }
 
-// meetsItself reports whether the writer may be told of a conflict although the call has taken effect: it met its own
+// meetsItself reports whether the answer may be a conflict although the call has taken effect: the writer met its own
 // first attempt (Vault), or was superseded before it could look whether it had won (Google).
 func (s *schedule) meetsItself(c call) bool { return s.m.tombstones && (c.op == put || c.op == bury) }
 
-// sentAgain reports whether the service's client may send the call a second time. Where a secret is made at one stroke the
-// driver keeps it from that (Secrets Manager), and where reads lag behind and there are tombstones (Google) all writes are
-// sent once.
+// sentAgain reports whether the service's client may send the call a second time. If a secret is made at one stroke, the
+// driver prevents that (Secrets Manager). If reads lag behind and there are tombstones (Google), all writes are sent once.
 func (s *schedule) sentAgain(c call) bool {
 	switch {
 	case c.op == get, s.stale && s.m.tombstones && c.op != destroy:

@@ -164,7 +164,7 @@ func TestDeleteToken_findsAnIndexThatCannotBeReadBeforeItRemovesTheToken(t *test
 					m.limits.Page = 2000
 				}
 				ids := fill(t, m.store(), 20)
-				// The tokens are under the new key, and nobody has moved the index.
+				// The tokens are under the new key, and the index is not.
 				key := aesKey(t, 1)
 				moving := New(m, sealedWith(t, key, codec.WithPlaintextReads()), time.Hour)
 				for _, id := range ids {
@@ -185,7 +185,7 @@ func TestDeleteToken_findsAnIndexThatCannotBeReadBeforeItRemovesTheToken(t *test
 	}
 }
 
-// An AEAD may tell by its error what the matter is.
+// The error of an AEAD may say what is wrong.
 func TestKey_thatCannotBeUsedIsNoCorruptRecord(t *testing.T) {
 	for _, class := range []error{oauthstore.ErrUnavailable, oauthstore.ErrThrottled, oauthstore.ErrAccessDenied} {
 		t.Run(class.Error(), func(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 )
 
 // TestSweep lets every call of every method go wrong in every way: once, and from there on. After each it looks whether
-// what is stored is as it must be, whether a method that returned nil has done its work, and one that failed says why
-// and does its work when it is called again.
+// the stored state is as it must be; whether a method that returned nil has done its work; and whether a method that
+// failed says why, and does its work when it is called again.
 //
 // TestSchedules finds what several processes do to each other. This finds an error that is passed over.
 //
@@ -39,7 +39,7 @@ var sweepAll = flag.Bool("sweep", false, "let TestSweep run everything")
 
 const sweepShare = 32
 
-// A sweepPlace is what is stored before the method is called: at least the tokens x of alice, y of bob and z of carol.
+// A sweepPlace is the stored state before the method is called: at least the tokens x of alice, y of bob and z of carol.
 type sweepPlace struct {
 	name    string
 	prepare func(t *testing.T, m *memory)
@@ -176,7 +176,7 @@ func wantRefreshOf(id, user string, got *oauthstore.OAuthToken, err error) error
 	return err
 }
 
-// holdsUser demands one token of the user with the id, which is the derived one where it is empty.
+// holdsUser demands one token of the user with the id. If id is empty, that is the derived id.
 func holdsUser(id, user string) func(*testing.T, *memory) string {
 	if id == "" {
 		id = oauthstore.DerivedID(user, "")
@@ -257,7 +257,7 @@ type sweeper struct {
 	lagged bool
 }
 
-// Get shows what was before where the mishap says so. The reads of a tree are one after the other: see Parallel.
+// Get shows the former state if the mishap says so. The reads of a tree are one after the other: see Parallel.
 func (s *sweeper) Get(ctx context.Context, name string, after Rev) (Record, Rev, error) {
 	rec, rev, err := s.memory.Get(ctx, name, after)
 	lagged := s.lagged
@@ -270,7 +270,7 @@ func (s *sweeper) Get(ctx context.Context, name string, after Rev) (Record, Rev,
 	stored := s.secrets[name]
 	switch {
 	case stored == nil || stored.destroyed > 0:
-		return rec, rev, nil // what is deleted is gone
+		return rec, rev, nil // a deleted secret has no former state
 	case len(stored.versions) == 1:
 		return Record{}, None, nil
 	default:
