@@ -7,14 +7,14 @@ import (
 
 // abandoned remembers entries of writes that failed, and of which it was not known whether they were stored: of inserts,
 // and of changes of a user name or client id. Such an entry has to stay, and keeps its user name and client id from other
-// ids. Once this process has made another write of the same secret, what came of it is settled: no write that is based on
-// an older revision takes effect any more. Then those entries go that the record does not stand behind.
+// ids. Once this process has made another write of the same secret, the outcome is final: no write that is based on an older
+// revision takes effect any more. Then the entries that the record does not own are removed.
 type abandoned struct {
 	mu     sync.Mutex
 	byName map[string][]entry
 }
 
-// maxAbandoned is of how many secrets entries are remembered. What is forgotten refuses others until it is old.
+// maxAbandoned is how many secrets are remembered. A forgotten entry refuses other ids until it is old.
 const maxAbandoned = 1 << 10
 
 // add remembers entries that were made for a write of the secret.
@@ -55,8 +55,8 @@ func (s *Store) releaseAbandoned(ctx context.Context, name string, but []string)
 	}
 }
 
-// withdraw removes an entry that was made for a write of the secret, and that no record stands behind. If it cannot, the
-// next write tries again.
+// withdraw removes an entry that was made for a write of the secret, and that no record owns. If it cannot, the next write
+// tries again.
 func (s *Store) withdraw(ctx context.Context, name string, e entry) {
 	if err := s.release(ctx, e); err != nil {
 		s.abandoned.add(name, e)

@@ -13,7 +13,7 @@ import (
 // nobody; so it goes on when the quota is there again.
 type bulk struct {
 	mu    sync.Mutex
-	since time.Time // from when on nothing got through; zero where the last step did
+	since time.Time // when calls stopped getting through; zero if the last step did
 }
 
 // maxStalled is how long a bulk goes on while nothing gets through. The quotas that are worth waiting for are those

@@ -18,11 +18,11 @@ import (
 // asked again, with what was read anew and the failure that made it necessary, until a write takes
 // effect; so it must be safe to ask twice. Commit returns the state in which the write had taken
 // effect, after which another writer may have been there, and which of the records of change it was: 0
-// is the first, -1 where there was nothing to write.
+// is the first, -1 if there was nothing to write.
 //
-// If it fails, after is the state that was read last. The error is an unsettled one if a write may take effect, or have
-// taken effect, after that. Otherwise one may have taken effect before, and more writes of others have come since than a
-// record remembers: only what the write itself leaves in the record tells.
+// If it fails, after is the state that was read last. The error is unsettled if a write may take effect, or have taken
+// effect, after that. Otherwise a write may still have taken effect before, if more writes of others came since than a
+// record remembers: only what the write itself leaves in the record shows it.
 //
 // Steps write.2 to write.4.
 func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
@@ -82,7 +82,7 @@ func (s *Store) commit(ctx context.Context, name string, cur state, tidy int,
 	}
 }
 
-// unsettled is the error of a call whose write may have taken effect, or may yet.
+// unsettled is the error of a call whose write may have taken effect, or may still.
 type unsettled struct {
 	error
 	mayCome bool // whatever is written meanwhile
@@ -91,7 +91,7 @@ type unsettled struct {
 // Unwrap returns the error itself.
 func (u unsettled) Unwrap() error { return u.error }
 
-// isUnsettled reports whether err is of a call whose write may have taken effect, or may yet.
+// isUnsettled reports whether err says that a write may have taken effect, or may still.
 func isUnsettled(err error) bool {
 	var u unsettled
 	return errors.As(err, &u)
@@ -108,7 +108,7 @@ func notWritten(failure error) bool {
 	return failure == nil || errors.Is(failure, ErrNotWritten) || errors.Is(failure, ErrBlocked)
 }
 
-// over reports whether a failed write will store nothing any more. It may have stored something: where the service's
+// over reports whether a failed write will store nothing any more. It may have stored something: if the service's
 // client sends a request twice, the service refuses the second.
 func over(failure error) bool {
 	if isUnsettled(failure) {
@@ -183,8 +183,8 @@ type patience struct {
 	store  *Store
 	name   string        // of the secret, empty where it is about several
 	window time.Duration // over which the service counts; 0 is not worth waiting for
-	longer int           // how often the pause doubles where the call is throttled, from twice the window
-	most   int           // tries where the call is throttled
+	longer int           // how often the pause doubles if the call is throttled, from twice the window
+	most   int           // tries if the call is throttled
 	fails  int           // failures after which it is tried again
 	bulk   *bulk         // which decides on that instead, if the call is a write of one
 
@@ -259,8 +259,8 @@ func next(more bool, pause time.Duration, failures int) time.Duration {
 	return min(pause<<min(failures, 10), longestPause)
 }
 
-// waitAfter is wait after a failure. If ctx ends, the text of its error tells of the failure too. It does not wrap the
-// failure: what that says of the write is not the caller's to decide by.
+// waitAfter is wait after a failure. If ctx ends, the text of its error names the failure too. It does not wrap the
+// failure: callers must not take that for the write's outcome.
 func waitAfter(ctx context.Context, failure error, longest time.Duration) error {
 	if err := wait(ctx, longest); err != nil {
 		return fmt.Errorf("%w (%v)", err, failure)

@@ -17,7 +17,7 @@ type gone struct {
 	id     string
 	claims []string  // of the record, in all states that were met
 	keys   []key     // of its entries, as far as they are known
-	at     time.Time // from when on it was looked for: one that was made since is another; zero: there is another already
+	at     time.Time // when the search for it began: a record made since is another; zero: another is there already
 }
 
 // DeleteToken implements oauthstore.TokenStore.
@@ -110,9 +110,9 @@ func (s *Store) destroy(ctx context.Context, id string, check func(context.Conte
 	return gone{id: id, claims: claims, at: begin}, err
 }
 
-// destroyState removes what cur is, or what has become of it, and returns the claims of all that it has met. It ends
-// where the secret holds a record of another incarnation, and reports that: the one that it began with was deleted, by
-// this delete or by another, and the new one is not its business.
+// destroyState removes cur, or its newer states, and returns the claims of all states that it has met. If it meets a record
+// of another incarnation, it ends and reports that: the former record was deleted, by this delete or by another, and the new
+// one is not to be deleted.
 //
 // A tombstone of another delete means that it stopped half-way, or is at it; this one puts its own on top, so
 // that the other cannot take its own back any more.

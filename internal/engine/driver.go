@@ -26,7 +26,7 @@ type Driver interface {
 	// followed it, even where the service's plain read still shows the old state; or, if the service
 	// went back to it, the same record under a revision on which a Put can succeed.
 	//
-	// Get never returns an older state than one that this Driver has lately written, deleted or returned. If the
+	// Get never returns an older state than this Driver has lately written, deleted or returned. If the
 	// service shows one and the Driver has no way to read the newer state, the error wraps ErrBehind.
 	Get(ctx context.Context, name string, after Rev) (Record, Rev, error)
 

@@ -22,7 +22,7 @@ type Fault struct {
 	Message string // the service's message; empty if the request held a token. Never the body of an unknown answer
 	Err     error
 
-	// Outcome is [ErrNotWritten] or [ErrMayCome], if it is known what has become of a write. It is not part of the text.
+	// Outcome is [ErrNotWritten] or [ErrMayCome], if the write's outcome is known. It is not part of the text.
 	Outcome error
 }
 
@@ -63,8 +63,8 @@ const maxMessage = 512
 var credentials = regexp.MustCompile(`(?i)\b(authorization|x-vault-token|x-amz-security-token|cookie)["']*\s*[:=]` +
 	`|\bbearer\s+\S|\baws4-hmac-sha256\b|\bhv[sbr]\.|\bya29\.`)
 
-// excerpt is what may be shown of a message: one line of it, bounded, and nothing if it quotes credentials. Of a very long
-// message only the beginning is looked at.
+// excerpt is what may be shown of a message: one line of it, bounded, and nothing if it quotes credentials. It looks only at
+// the beginning of a very long message.
 func excerpt(message string) string {
 	message = message[:min(len(message), 16*maxMessage)]
 	if credentials.MatchString(message) {
@@ -84,10 +84,10 @@ func excerpt(message string) string {
 	return line[:cut] + more
 }
 
-// minSecret is the least length of what Redact takes for a secret: "true" is the value of a header too.
+// minSecret is the least length of a secret in Redact: "true" is the value of a header too.
 const minSecret = 8
 
-// Redact replaces the secrets in a text. What is shorter than 8 bytes is none.
+// Redact replaces the secrets in a text. A text of less than 8 bytes is no secret.
 func Redact(text string, secrets ...string) string {
 	for _, s := range secrets {
 		if len(s) >= minSecret {

@@ -220,8 +220,8 @@ func (l *lookup) mayHaveToken(e entry) bool {
 		e.Refresh != "" && e.Refresh == hint(l.token.RefreshToken)
 }
 
-// byIndex reads the records whose entries may be of the token's user and returns the one that matches. The remembered
-// index will do for the best of hits, and in a save for a miss: the write of a new entry sees all entries of the user.
+// byIndex reads the records whose entries may be of the token's user and returns the matching one. The remembered index
+// will do for the best of hits, and in a save for a miss: the write of a new entry sees all entries of the user.
 func (l *lookup) byIndex(ctx context.Context) (*found, error) {
 	if entries, ok := l.store.index.recallUser(l.token.UserName); ok {
 		f, err := l.byEntries(ctx, entries, l.mayBeUser)

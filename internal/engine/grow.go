@@ -156,7 +156,7 @@ func (g *growth) write(ctx context.Context, cur state, l *layout) (*Record, erro
 	return s.encodeNode(ctx, g.at.name, cur.rec, l.node)
 }
 
-// settle ends the growth: after is what the node has become, or is still, where err is why.
+// settle ends the growth: after is the state of the node. If it has not changed, err says why.
 func (g *growth) settle(ctx context.Context, after state, try int, err error) {
 	if isUnsettled(err) || try < 0 && g.unsure {
 		return
@@ -164,12 +164,12 @@ func (g *growth) settle(ctx context.Context, after state, try int, err error) {
 	g.store.settlePages(ctx, g.at.name, after, try >= 0, g.made...)
 }
 
-// settlePages keeps those of the pages that the node, as it is after the attempts to let it point to them, points to, and
-// deletes the others. written says that one of the attempts was found to have taken effect.
+// settlePages keeps the pages that the node points to in its state after the attempts, and deletes the others. written says
+// that one of the attempts was found to have taken effect.
 //
-// Without that, one may have: then the node may be sealed since, and its parent point to the pages, or be gone. So they
-// stay unless the node is there and not sealed. What it does not point to then is not part of the tree. A repair finds what
-// stays for nothing.
+// If none was found, an attempt may still have taken effect: since then the node may be sealed, and its parent point to the
+// pages; or the node may be gone. So the pages stay unless the node is there and not sealed. If it is, a page that it does
+// not point to is not part of the tree. Repair finds pages that stay for nothing.
 func (s *Store) settlePages(ctx context.Context, name string, after state, written bool, made ...[]*page) {
 	n, err := s.decodeNode(ctx, name, after.rec)
 	if err != nil || !after.rec.Live() || n.sealed && !written {
@@ -297,7 +297,7 @@ func (s *Store) relink(ctx context.Context, parent place, names []string, by []p
 	return err
 }
 
-// relinks lets n point to by instead of the pages with the names, if it points to those.
+// relinks makes n point to by instead of the pages with the names, if it points to all of these.
 func relinks(n *node, names []string, by []pointer, retired []string) bool {
 	n.pages = replace(n.pages, names, by)
 	n.retired = slices.Concat(n.retired, retired, names)
@@ -324,8 +324,8 @@ func (s *Store) relinkTo(ctx context.Context, parent place, names []string, p *p
 	return err
 }
 
-// changeInner changes an inner node, if change says so, and returns what it is then, or was when it was read last. It is
-// errMoved where change says no, or the node is none that can be changed.
+// changeInner changes an inner node, if change says so, and returns what it is then, or was when it was read last. It returns
+// errMoved if change says no, or if the node cannot be changed.
 func (s *Store) changeInner(ctx context.Context, at place, change func(*node) bool) (after state, err error) {
 	cur, err := s.node(ctx, at.name, recent)
 	if err != nil {

@@ -54,8 +54,8 @@ func (r *rekeying) progress(step string, done, total int) {
 	}
 }
 
-// tryKey makes sure that the newest key can be used. From two ciphertexts the codec learns how to tell those of other keys
-// of a keyset.
+// tryKey makes sure that the newest key can be used. From two ciphertexts the codec learns to distinguish the other
+// keys of a keyset.
 func (r *rekeying) tryKey(ctx context.Context) error {
 	for range 2 {
 		if _, err := r.store.sealDocument(ctx, indexName, codec.Document{}); err != nil {

@@ -6,14 +6,14 @@ import (
 	"github.com/oauthstore/oauthstore/codec"
 )
 
-// A Resourcer is a Driver that knows more of where a secret is than its full name says.
+// A Resourcer is a Driver that knows a longer name of a secret than its full name: with its project or namespace.
 type Resourcer interface {
 	// Resource is what an encrypting codec binds the document of a secret to. It is the same for all stores that share
 	// the secret. No I/O.
 	Resource(name string) string
 }
 
-// sealed is what the codec is told of the secret that it seals a document for.
+// sealed names to the codec the secret that it seals a document for.
 func (s *Store) sealed(name string) codec.Secret {
 	full := s.driver.FullName(name)
 	if d, ok := s.driver.(Resourcer); ok {

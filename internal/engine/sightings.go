@@ -22,7 +22,7 @@ const (
 	maxSightings  = 1 << 15 // in each of the two maps
 )
 
-// Of returns the value for a name, the zero value if there is none.
+// Of returns the value for a name, or the zero value.
 func (s *Sightings[V]) Of(name string) V {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +40,7 @@ func (s *Sightings[V]) of(name string) (v V) {
 	return s.before[name]
 }
 
-// Update sets the value for a name to what change makes of the one that is remembered.
+// Update sets the value for a name to what change makes of the remembered one.
 func (s *Sightings[V]) Update(name string, change func(V) V) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
