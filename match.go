@@ -106,8 +106,8 @@ func Match(token *OAuthToken, stored []*OAuthToken) *OAuthToken {
 	}
 }
 
-// MatchSaved returns the stored record that a save of token updates, nil if there is none. That is the record that [Match]
-// returns. If there is none and the token goes by its refresh token, it is the record with the smallest id among those that
+// MatchSaved returns the stored record that a save of token updates, or nil. That is the record that [Match]
+// returns. If Match returns nil and the token goes by its refresh token, it is the record with the smallest id among those that
 // have the same client id and have had the refresh token before ([Record.Superseded]).
 //
 // So a copy of a token that comes back after its refresh token was replaced does not become a second record. [Record.Merge]

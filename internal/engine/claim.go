@@ -87,8 +87,8 @@ func (c *claim) make(ctx context.Context) error {
 	}
 }
 
-// lookAgain reads the user's entries and is errAgain if e is still among them: its record is just being inserted, and
-// could not be told. An entry that is gone was remembered from before its record was deleted.
+// lookAgain reads the user's entries. It returns errAgain if e is still among them: its record is just being inserted, so it
+// could not be marked. If e is gone, the remembered entry was from before its record was deleted.
 func (c *claim) lookAgain(ctx context.Context, e entry) error {
 	entries, err := c.lookup.store.userEntries(ctx, c.entry.User)
 	switch {

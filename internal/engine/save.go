@@ -48,11 +48,11 @@ func (s *Store) CheckToken(token *oauthstore.OAuthToken) error {
 			return asInvalid(err)
 		}
 	}
-	names := &oauthstore.OAuthToken{UserName: token.UserName, ClientID: token.ClientID} // which are in the index too
+	names := &oauthstore.OAuthToken{UserName: token.UserName, ClientID: token.ClientID} // these are in the index too
 	return cmp.Or(oauthstore.CheckSize(token, s.driver.Limits().Value-headerRoom), oauthstore.CheckSize(names, s.room()))
 }
 
-// A failedInsert is errAgain where that is because of a write that may have been stored, and be deleted by now.
+// A failedInsert is the failure of an insert whose write may have been stored, and deleted since. It is an errAgain.
 type failedInsert struct{ failure error }
 
 // Error implements error.
@@ -71,11 +71,11 @@ type saveMode struct {
 	tries  *insertTries
 }
 
-// insertTries are the attempts of one save to insert its token: what each was to store. Each gives the record an incarnation
-// of its own, the nonce of its entry.
+// insertTries are the records of one save's attempts to insert its token. Each has an incarnation of its own, the nonce of
+// its entry.
 type insertTries struct{ records []*oauthstore.Record }
 
-// stored returns the attempt that the record, or the tombstone, is of, nil if there is none, and whether that is the last.
+// stored returns the attempt that made the record or tombstone, or nil, and whether it is the last attempt.
 func (t *insertTries) stored(r Record) (attempt *oauthstore.Record, last bool) {
 	i := slices.IndexFunc(t.records, func(a *oauthstore.Record) bool { return a.Incarnation == r.Incarnation })
 	if i < 0 {
@@ -84,8 +84,8 @@ func (t *insertTries) stored(r Record) (attempt *oauthstore.Record, last bool) {
 	return t.records[i], i == len(t.records)-1
 }
 
-// maxInserts is how many attempts a save makes to insert its token where the service fails: each begins with an entry of
-// its own, and the service's client may not have tried again.
+// maxInserts is how many attempts a save makes to insert its token if the service fails. Each attempt begins with an entry
+// of its own, and the service's client may not have tried again.
 const maxInserts = 4
 
 // save starts over as long as others keep changing what the token points at, and a few times where the service
@@ -148,8 +148,8 @@ func (s *Store) saveOnce(ctx context.Context, token *oauthstore.OAuthToken, how 
 	}
 }
 
-// inserted returns what the save has stored itself, if the lookup has come upon it: an attempt whose write had failed, and
-// has taken effect. What others have made of it since is not to be merged with it once more.
+// inserted returns the record of this save's own attempt, if the lookup has met it: its write seemed to fail, and has taken
+// effect. The token is not to be merged again with what others have made of that record since.
 func (s *Store) inserted(ctx context.Context, l *lookup, tries *insertTries) *oauthstore.Record {
 	for _, f := range l.loaded {
 		r, last := tries.stored(f.state.rec)
@@ -320,7 +320,7 @@ func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthT
 	return c, nil
 }
 
-// entries are those of the claims.
+// entries are the entries of the claims.
 func (u *updating) entries() []entry {
 	all := make([]entry, len(u.claims))
 	for i, c := range u.claims {
@@ -406,8 +406,8 @@ func (s *Store) insert(ctx context.Context, l *lookup, tries *insertTries) (*oau
 	return r.Found(nil), nil
 }
 
-// place makes the claim and stores next, the record that stands behind it. It returns which of the tries was stored:
-// another may have come late.
+// place makes the claim and stores next, the record that owns it. It returns the try that was stored: another
+// may have taken effect late.
 //
 // Steps insert.5 to insert.8.
 func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record, tries *insertTries) (*oauthstore.Record, error) {
