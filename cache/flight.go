@@ -34,7 +34,7 @@ func (s *Store) start() *call {
 	return s.begin()
 }
 
-// end ends a call: takes note of what it has come to, now, and forgets it. The caller holds s.mu.
+// end ends a call: it takes note of the outcome, now, and forgets the call. The caller holds s.mu.
 func (s *Store) end(c *call, note func(now uint64)) {
 	s.seq++
 	note(s.seq)

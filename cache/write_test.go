@@ -266,7 +266,7 @@ func TestRead_thatAWriteHasOvertakenIsNotRemembered(t *testing.T) {
 	for _, w := range []struct {
 		name  string
 		ids   string // that it writes
-		names string // of users of which it says that it changes what they lead to
+		names string // the user names whose finds it may change
 		write func(s *Store) error
 	}{
 		{"a save by id", "1", "alice", saving(oauthstore.OAuthToken{ID: "1", AccessToken: "second"})},

@@ -39,7 +39,7 @@ const (
 	refused        outcome = "refused"
 )
 
-// ofOperations are what the operations of a store come to.
+// ofOperations are the outcomes of the operations of a store.
 var ofOperations = []outcome{
 	ok, notFound, conflict, invalid, leaseLost, misconfigured, noCompareAndSet, accessDenied, throttled, unavailable, corrupt, unsupported, canceled, timeout, failed,
 }

@@ -221,7 +221,7 @@ func TestDivision_thatWasRefusedAfterItTookEffectKeepsItsPages(t *testing.T) {
 	})
 }
 
-// What is left of attempts that failed.
+// What failed attempts leave.
 
 func TestInsert_thatFailedAndThenSucceededRefusesNobody(t *testing.T) {
 	for _, failure := range []error{oauthstore.ErrUnavailable, oauthstore.ErrThrottled, errors.New("unknown")} {
