@@ -91,6 +91,9 @@ func TestErrors_overTheWireHaveAClassAndATextOfOneBoundedLineWithoutSecrets(t *t
 		"a proxy that quotes the request as JSON": {func(w http.ResponseWriter, r *http.Request) {
 			answerJSON(500, "InternalServiceError", enginetest.Quoted(r))(w, r)
 		}, oauthstore.ErrUnavailable, "InternalServiceError"},
+		"a proxy that quotes the session token only": {func(w http.ResponseWriter, r *http.Request) {
+			answerJSON(403, "Forbidden", "no access for "+r.Header.Get("X-Amz-Security-Token"))(w, r)
+		}, oauthstore.ErrAccessDenied, "Forbidden"},
 		"a proxy that quotes a credential": {func(w http.ResponseWriter, r *http.Request) {
 			answerJSON(403, "Forbidden", "no access for "+r.Header.Get("X-Amz-Security-Token")+" and "+r.Header.Get("Authorization"))(w, r)
 		}, oauthstore.ErrAccessDenied, "Forbidden"},

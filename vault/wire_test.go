@@ -88,6 +88,9 @@ func TestErrors_overTheWireHaveAClassAndATextOfOneBoundedLineWithoutSecrets(t *t
 		"HTTP to a port of HTTPS":   {enginetest.Page(400, "Client sent an HTTP request to an HTTPS server.\n"), oauthstore.ErrMisconfigured, "(400): the answer is not one of Vault"},
 		"a proxy that quotes the request as JSON": {func(w http.ResponseWriter, r *http.Request) { answerErrors(403, enginetest.Quoted(r))(w, r) },
 			oauthstore.ErrAccessDenied, "(403)"},
+		"a proxy that quotes its own credential only": {func(w http.ResponseWriter, r *http.Request) {
+			answerErrors(403, "no access by "+r.Header.Get("X-Proxy-Password"))(w, r)
+		}, oauthstore.ErrAccessDenied, "(403)"},
 		"a proxy that quotes a credential": {func(w http.ResponseWriter, r *http.Request) {
 			answerErrors(403, "no access for "+r.Header.Get("X-Vault-Token")+" by "+r.Header.Get("X-Proxy-Password"))(w, r)
 		}, oauthstore.ErrAccessDenied, "(403)"},
