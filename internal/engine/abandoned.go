@@ -62,3 +62,33 @@ func (s *Store) withdraw(ctx context.Context, name string, e entry) {
 		s.abandoned.add(name, e)
 	}
 }
+
+// unforgotten remembers the claims of deleted records whose entries could not be removed. The next delete of the id
+// removes them: no write with such a nonce is under way.
+type unforgotten struct {
+	mu   sync.Mutex
+	byID map[string][]string
+}
+
+func (u *unforgotten) add(deleted ...gone) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.byID == nil {
+		u.byID = make(map[string][]string)
+	}
+	for _, g := range deleted {
+		if len(g.claims) == 0 || u.byID[g.id] == nil && len(u.byID) >= maxAbandoned {
+			continue
+		}
+		u.byID[g.id] = append(u.byID[g.id], g.claims...)
+	}
+}
+
+// take returns the claims and forgets them.
+func (u *unforgotten) take(id string) []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := u.byID[id]
+	delete(u.byID, id)
+	return all
+}

@@ -28,9 +28,12 @@ func (s *Store) DeleteToken(ctx context.Context, id string) (err error) {
 		return err
 	}
 	g, err := s.destroy(ctx, id, s.checkIndex)
-	if err != nil {
+	before := s.unforgotten.take(id)
+	if err != nil && (len(before) == 0 || !errors.Is(err, oauthstore.ErrTokenNotFound)) {
+		s.unforgotten.add(gone{id: id, claims: before})
 		return err
 	}
+	g.claims = append(g.claims, before...) // if there is no record now, this call does the second half of an earlier one
 	return s.forget(ctx, tidyDelete, []gone{g})
 }
 
@@ -65,6 +68,7 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 			return nil
 		}
 		g.keys = keys[id]
+		g.claims = append(g.claims, s.unforgotten.take(id)...)
 		deleted = append(deleted, g)
 		return nil
 	})
@@ -209,10 +213,15 @@ func (s *Store) claimsOf(ctx context.Context, name string, r Record) []string {
 // of writers that must have died. Another one may belong to an insert that is under way.
 //
 // Step delete.5.
-func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
+func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) (err error) {
 	if len(deleted) == 0 {
 		return nil
 	}
+	defer func() {
+		if err != nil {
+			s.unforgotten.add(deleted...)
+		}
+	}()
 	byID := make(map[string]gone, len(deleted))
 	for _, g := range deleted {
 		byID[g.id] = g
