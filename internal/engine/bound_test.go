@@ -186,3 +186,44 @@ func TestDeleteTokens_endsWhereNothingGetsThrough(t *testing.T) {
 		}
 	})
 }
+
+// A list ends if the service shows no name for a minute, and goes on as long as it shows some.
+func TestBound_aListThatHangsEndsInAMinute(t *testing.T) {
+	for name, do := range map[string]func(context.Context, *Store) error{
+		"Repair": func(ctx context.Context, s *Store) error {
+			_, err := s.Repair(ctx, oauthstore.RepairOptions{})
+			return err
+		},
+		"Rekey": func(ctx context.Context, s *Store) error {
+			_, err := s.Rekey(ctx, oauthstore.RekeyOptions{})
+			return err
+		},
+	} {
+		for how, hang := range map[string]func(ctx context.Context) error{
+			"the service hangs": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+			"the client ends the request after a while": func(ctx context.Context) error {
+				pass(ctx, DefaultTimeout)
+				return &Fault{Op: "List", Class: oauthstore.ErrUnavailable, Err: context.DeadlineExceeded}
+			},
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				virtually(t, func(t *testing.T) {
+					m := newMemory()
+					s := New(m, encrypting(t), DefaultTimeout)
+					save(t, s, under("x", "alice"))
+					m.around = func(ctx context.Context, c call, run func() error) error {
+						if c.op == "list" {
+							return hang(ctx)
+						}
+						return run()
+					}
+					begin := time.Now()
+					wantGivenUp(t, do(t.Context(), s))
+					if took := time.Since(begin); took > maxCall {
+						t.Errorf("it took %v", took)
+					}
+				})
+			})
+		}
+	}
+}

@@ -68,18 +68,12 @@ func (r *rekeying) tryKey(ctx context.Context) error {
 // list takes note of the secrets that the service lists: tokens that the index does not have, and pages that nothing
 // leads to, which may still be read by a process that remembers the way to them.
 func (r *rekeying) list(ctx context.Context) error {
-	lister, ok := r.store.driver.(Lister)
-	if !ok {
-		return fmt.Errorf("%w: this store cannot list its secrets", errors.ErrUnsupported)
-	}
 	r.progress("list", 0, 0)
-	err := lister.List(ctx, func(name string) bool {
+	return r.store.list(ctx, func(name string) {
 		if _, ok := decodeID(name); ok || IsNode(name) {
 			r.names[name] = true
 		}
-		return ctx.Err() == nil
 	})
-	return errors.Join(err, ctx.Err())
 }
 
 // readIndex takes note of the pages, and of the tokens that the listing lacks since it lags behind.

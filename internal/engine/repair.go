@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -65,20 +64,14 @@ func (r *repair) progress(step string, done, total int) {
 
 // list takes note of the secrets that the service lists.
 func (r *repair) list(ctx context.Context) error {
-	lister, ok := r.store.driver.(Lister)
-	if !ok {
-		return fmt.Errorf("%w: this store cannot list its secrets", errors.ErrUnsupported)
-	}
 	r.names = make(map[string]bool)
 	r.progress("list", 0, 0)
-	err := lister.List(ctx, func(name string) bool {
+	return r.store.list(ctx, func(name string) {
 		r.names[name] = true
 		if len(r.names)%1000 == 0 {
 			r.progress("list", len(r.names), 0)
 		}
-		return ctx.Err() == nil
 	})
-	return errors.Join(err, ctx.Err())
 }
 
 // readIndex takes note of the entries and the pages. A page that is led to and missing is replaced.

@@ -127,6 +127,23 @@ func (s *Store) remove(ctx context.Context, name string, base Rev, tombstone Rec
 	return s.told(ctx, name, s.failure(ctx, bounded, err))
 }
 
+// list is the driver's List. Without a deadline of the caller's it ends if the service shows no name for as long as a call
+// about one record may take.
+func (s *Store) list(caller context.Context, yield func(name string)) (err error) {
+	lister, ok := s.driver.(Lister)
+	if !ok {
+		return fmt.Errorf("%w: this store cannot list its secrets", errors.ErrUnsupported)
+	}
+	ctx, end := s.bound(caller)
+	defer end(&err)
+	err = lister.List(ctx, func(name string) bool {
+		progressed(ctx)
+		yield(name)
+		return ctx.Err() == nil
+	})
+	return s.failure(ctx, ctx, cmp.Or(err, ctx.Err()))
+}
+
 // failure adds to err what the service's client may not say: that the caller's context has ended, or that the service
 // took longer than a step may. A client's own timeout is no end of the caller's context.
 func (s *Store) failure(ctx, bounded context.Context, err error) error {
