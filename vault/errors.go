@@ -1,11 +1,9 @@
 package vault
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -112,13 +110,7 @@ func classOf(err error) error {
 	if errors.As(err, &answer) {
 		return classOfAnswer(answer)
 	}
-	var network net.Error
-	var request *url.Error
-	var garbled *json.SyntaxError
-	if errors.As(err, &network) || errors.As(err, &request) || errors.As(err, &garbled) || errors.Is(err, context.DeadlineExceeded) {
-		return oauthstore.ErrUnavailable
-	}
-	return nil
+	return oauthstore.ErrUnavailable // no answer, a part of one, or none of Vault's
 }
 
 func classOfAnswer(answer *api.ResponseError) error {
