@@ -112,12 +112,13 @@ func (s *Store) launch(ctx context.Context, k key) *flight {
 	return f
 }
 
-// inTime makes the error of a request whose time was up say so.
+// inTime makes the error of a request whose time was up say so. It does not wrap err: the context that has ended is not
+// the caller's.
 func (s *Store) inTime(ctx context.Context, err error) error {
-	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, oauthstore.ErrUnavailable) {
+	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("%w: cache: no answer in %v: %w", oauthstore.ErrUnavailable, s.timeout, err)
+	return fmt.Errorf("%w: cache: no answer in %v: %v", oauthstore.ErrUnavailable, s.timeout, err)
 }
 
 // land ends the flight, unless it has ended.

@@ -61,8 +61,8 @@ func WithBackgroundRefresh(age time.Duration) Option {
 }
 
 // WithTimeout bounds a request that finds share, or that is made in the background: it goes on when the context of
-// the caller who began it ends. A find whose request takes longer is [oauthstore.ErrUnavailable] and
-// [context.DeadlineExceeded], even if the wrapped store does not heed its context. Default 1 minute.
+// the caller who began it ends. A find whose request takes longer is [oauthstore.ErrUnavailable], even if the wrapped
+// store does not heed its context. Default 1 minute.
 func WithTimeout(d time.Duration) Option {
 	return func(c *config) { c.timeout = d }
 }
