@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/api"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/engine"
 )
 
 // A mount with delete_version_after deletes every version that is written while it is set, after that time. A secret
@@ -80,8 +81,9 @@ func (d *driver) checkWritten(ctx context.Context, name string, answer *api.Secr
 		d.keeping.doomed = time.Now()
 	}
 	d.keeping.mu.Unlock()
-	return fmt.Errorf("vault: %s was written, and Vault is going to delete it at %s, by delete_version_after of the mount %q: set that "+
-		"to 0 and save again, or run Repair", d.FullName(name), deletion, d.mount)
+	return &engine.Fault{Backend: "vault", Op: "write", Secret: d.FullName(name), Class: oauthstore.ErrMisconfigured,
+		Message: fmt.Sprintf("it was written, and Vault is going to delete it at %s, by delete_version_after of the mount %q: set that "+
+			"to 0 and save again, or run Repair", deletion, d.mount)}
 }
 
 // deleteVersionAfter reads the mount's setting. Without the permission to read it the error is ErrAccessDenied.
@@ -106,8 +108,9 @@ func (d *driver) deletes(after string) error {
 	if after != "" {
 		after = ", which is " + after
 	}
-	return fmt.Errorf("vault: the mount %q deletes every version after a time, which would lose tokens: set its "+
-		"delete_version_after%s, to 0", d.mount, after)
+	return &engine.Fault{Backend: "vault", Op: "write", Class: oauthstore.ErrMisconfigured,
+		Message: fmt.Sprintf("the mount %q deletes every version after a time, which would lose tokens: set its "+
+			"delete_version_after%s, to 0", d.mount, after)}
 }
 
 // deletionIn is when a version's metadata says that Vault deletes it, zero for never, and whether that is by

@@ -61,7 +61,9 @@ func TestDeleteVersionAfter_isRefusedBeforeATokenIsChanged(t *testing.T) {
 		"DeleteToken":  func(s enginetest.Store) error { return s.DeleteToken(ctx, "alice") },
 		"DeleteTokens": func(s enginetest.Store) error { return s.DeleteTokens(ctx) },
 	} {
-		require.ErrorContains(t, write(b.NewStore(t)), "delete_version_after", name)
+		err := write(b.NewStore(t))
+		require.ErrorContains(t, err, "delete_version_after", name)
+		require.ErrorIs(t, err, oauthstore.ErrMisconfigured, name)
 		require.Equal(t, before, b.Payloads(), name)
 	}
 	b.srv.Advance(time.Hour)
@@ -86,7 +88,9 @@ func TestDeleteVersionAfter_setWhileAProcessWritesIsMetByOneWrite(t *testing.T) 
 			require.NoError(t, err)
 			save(t, s, "alice", 1)
 			deleteAfter(t, b, "5s")
-			require.ErrorContains(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", RefreshToken: "new"}), "delete_version_after")
+			err = s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "alice", RefreshToken: "new"})
+			require.ErrorContains(t, err, "delete_version_after")
+			require.ErrorIs(t, err, oauthstore.ErrMisconfigured)
 			found, err := s.FindTokenByID(ctx, "alice")
 			require.NoError(t, err)
 			require.Equal(t, "new", found.RefreshToken, "it is still there")

@@ -59,6 +59,7 @@
 //	a rate limit quota                                                          [oauthstore.ErrThrottled]
 //	a token that is missing, revoked, expired or not allowed                    [oauthstore.ErrAccessDenied]
 //	a mount or a namespace that does not exist, an address that is not Vault's  [oauthstore.ErrMisconfigured]
+//	a mount that deletes versions by time                                       [oauthstore.ErrMisconfigured]
 //	a mount of KV version 1                                                     [oauthstore.ErrNoCompareAndSet]
 //	a request or a value that Vault or a proxy finds too large                  [oauthstore.ErrRecordTooLarge]
 package vault
