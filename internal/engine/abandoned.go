@@ -6,7 +6,8 @@ import (
 )
 
 // abandoned remembers entries of writes that failed, and of which it was not known whether they were stored: of inserts,
-// and of changes of a user name or client id. Such an entry has to stay, and keeps its user name and client id from other
+// and of changes of a user name or client id. It also remembers entries of which it is not known whether they are in the
+// index. Such an entry has to stay, and keeps its user name and client id from other
 // ids. Once this process has made another write of the same secret, the outcome is final: no write that is based on an older
 // revision takes effect any more. Then the entries that the record does not own are removed.
 type abandoned struct {
@@ -43,6 +44,14 @@ func (a *abandoned) take(name string) []entry {
 	entries := a.byName[name]
 	delete(a.byName, name)
 	return entries
+}
+
+// abandonClaim remembers the entry of a claim that has failed, unless it surely was not written. No write of the secret was
+// made for it.
+func (s *Store) abandonClaim(name string, c *claim, failure error) {
+	if !isRefusal(failure) && !notWritten(failure) {
+		s.abandoned.add(name, c.entry)
+	}
 }
 
 // releaseAbandoned removes the entries of failed writes of the secret, which this process has just written, but for those

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -235,4 +236,59 @@ func TestConflict_writesNothing(t *testing.T) {
 			t.Errorf("%d writes, want none", puts)
 		}
 	})
+}
+
+// The write has taken effect and its answer is lost. Others have changed the name so often since that the record neither
+// remembers the write nor owns its entry any more.
+func TestRename_thatIsRepeatedHasAnEntryOfItsOwn(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		m.on(put, xName, func(run func() error) error {
+			err := lost(run)
+			for i := range maxClaims {
+				save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: fmt.Sprint("user", i)})
+			}
+			return err
+		})
+		save(t, m.store(), oauthstore.OAuthToken{ID: "x", UserName: "bob"})
+		if got := find(t, m.store(), oauthstore.OAuthToken{UserName: "bob"}); got.ID != "x" {
+			t.Errorf("found %v, want x", got)
+		}
+		y := under("y", "bob")
+		wantConflict(t, m.store().SaveToken(t.Context(), &y), "x")
+		m.wantConsistent(t)
+	})
+}
+
+// The write of the index has taken effect, and the call ends before the answer. Once a repeat of the call has succeeded the
+// entry of the first one refuses nobody.
+func TestSave_thatEndsAtTheIndexLeavesNothingOnceItIsRepeated(t *testing.T) {
+	for name, c := range map[string]struct {
+		token oauthstore.OAuthToken
+		then  func(t *testing.T, s *Store)
+	}{
+		"insert": {under("x", "bob"), func(t *testing.T, s *Store) { remove(t, s, "x") }},
+		"rename": {oauthstore.OAuthToken{ID: "z", UserName: "bob"}, func(t *testing.T, s *Store) {
+			save(t, s, oauthstore.OAuthToken{ID: "z", UserName: "alice"})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachKind(t, func(t *testing.T, m *memory) {
+				s := m.store()
+				save(t, s, under("z", "alice"))
+				ctx, cancel := context.WithCancel(t.Context())
+				m.on(put, indexName, func(run func() error) error {
+					err := lost(run)
+					cancel()
+					return err
+				})
+				first, again := c.token, c.token
+				wantIs(t, s.SaveToken(ctx, &first), context.Canceled)
+				save(t, s, again)
+				c.then(t, s)
+				save(t, m.store(), under("y", "bob"))
+				m.wantConsistent(t)
+			})
+		})
+	}
 }

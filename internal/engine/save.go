@@ -186,7 +186,10 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found, how saveMode) (
 		}
 	}
 	u := updating{store: s, lookup: l, id: f.id, name: f.name, saveMode: how}
-	after, try, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, _ error) (*Record, error) {
+	after, try, err := s.commit(ctx, f.name, f.state, TidyAll, func(cur state, failure error) (*Record, error) {
+		if !notWritten(failure) {
+			u.spent = len(u.claims)
+		}
 		return u.change(ctx, cur)
 	})
 	switch {
@@ -218,6 +221,7 @@ type updating struct {
 	answer *oauthstore.OAuthToken // where there is nothing to write
 	tries  []updateTry
 	claims []*claim // made for the user names and client ids that the tries give the record
+	spent  int      // how many of them a write that may have been stored has used: others may have removed their entries since
 }
 
 // updateTry is what was to be written once, and the nonce of the claim that it stands behind, if any.
@@ -300,7 +304,7 @@ func (u *updating) rename(ctx context.Context, f *found, is *oauthstore.OAuthTok
 // claimFor returns the claim for the user name and client id, made now or for an earlier try at the same record: once
 // that is deleted, its claims are nobody's.
 func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthToken) (*claim, error) {
-	for _, c := range u.claims {
+	for _, c := range u.claims[u.spent:] {
 		if c.entry.User == is.UserName && c.entry.Client == is.ClientID && c.entry.Of == f.state.rec.Incarnation &&
 			elapsed(c.begun) < maxInsert {
 			return c, nil
@@ -314,6 +318,7 @@ func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthT
 		c.drop = had[maxClaims-1:]
 	}
 	if err := c.make(ctx); err != nil {
+		u.store.abandonClaim(u.name, c, err)
 		return nil, err
 	}
 	u.claims = append(u.claims, c)
@@ -413,6 +418,7 @@ func (s *Store) insert(ctx context.Context, l *lookup, tries *insertTries) (*oau
 func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record, tries *insertTries) (*oauthstore.Record, error) {
 	begin := time.Now()
 	if err := c.make(ctx); err != nil {
+		s.abandonClaim(f.name, c, err)
 		return nil, err
 	}
 	next.Siblings = c.siblings
