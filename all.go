@@ -15,8 +15,10 @@ type TokenRanger interface {
 	// ranged over, some ahead: a token that is stored all the time is among them, one that is saved or deleted
 	// meanwhile may be.
 	//
-	// A token that cannot be read comes as a nil token and a [*TokenError]; the iteration goes on with the next
-	// one unless the caller breaks it off. Any other error, the end of ctx too, is the last.
+	// A token that cannot be read comes as a nil token and a [*TokenError]: its record is corrupt, or the service, or
+	// the service of its key, refuses it or does not answer. The iteration goes on with the next one unless the caller
+	// breaks it off. Any other error, the end of ctx too, is the last. If the service refuses all tokens, or does not
+	// answer any more, its error comes like that, after a few tokens that could not be read.
 	Tokens(ctx context.Context) iter.Seq2[*OAuthToken, error]
 }
 
@@ -73,8 +75,12 @@ func (e *TokenError) Error() string { return fmt.Sprintf("oauthstore: token %q: 
 // Unwrap returns e.Err.
 func (e *TokenError) Unwrap() error { return e.Err }
 
-// An UnreadableTokensError lists the tokens that GetTokens could not read because their records are corrupt, beside the
-// tokens that it returns. errors.As finds each [*CorruptRecordError], and the first [*TokenError], in it.
+// An UnreadableTokensError lists the tokens that GetTokens could not read, beside the tokens that it returns. The record of
+// such a token is corrupt, or the service, or the service of its key, refuses it or did not answer. errors.Is finds the
+// class of each, such as [ErrAccessDenied] or [ErrUnavailable], and errors.As the first [*CorruptRecordError] and the first
+// [*TokenError].
+//
+// If no token could be read, and not because the records are corrupt, GetTokens returns the service's error instead.
 type UnreadableTokensError struct {
 	Tokens []*TokenError // ordered by id
 }

@@ -62,9 +62,10 @@ type TokenStore interface {
 	// DeleteToken removes the record with this id, its older versions too.
 	DeleteToken(ctx context.Context, id string) error
 
-	// GetTokens returns every stored token, ordered by id; an empty slice if there are none. If the records of some
-	// tokens are corrupt it returns the others, and an [*UnreadableTokensError] that lists the corrupt ones. With any
-	// other error it returns no tokens: what it has read may be a part.
+	// GetTokens returns every stored token, ordered by id; an empty slice if there are none. If some tokens cannot be
+	// read, since their records are corrupt or a service refuses them or does not answer for them, it returns the others,
+	// and an [*UnreadableTokensError] that lists those. With any other error it returns no tokens. If the service refuses
+	// all tokens, or stops answering, GetTokens returns its error after a few more reads, without trying each token.
 	GetTokens(ctx context.Context) ([]*OAuthToken, error)
 
 	// DeleteTokens removes every token that was stored when the call began.

@@ -95,7 +95,7 @@ func TestGetTokens_skipsWhatIsDeletedAndMissing(t *testing.T) {
 	require.Equal(t, 1+2, f.srv.Count("GetSecretValue"), "the index, and what the batch has no value of")
 }
 
-func TestGetTokens_failsWhereOneOfTheSecretsIsDenied(t *testing.T) {
+func TestGetTokens_returnsTheOthersWhereOneOfTheSecretsIsDenied(t *testing.T) {
 	f := start(t)
 	f.fill(3)
 	const denied = "oauthstore/token_id001"
@@ -111,7 +111,9 @@ func TestGetTokens_failsWhereOneOfTheSecretsIsDenied(t *testing.T) {
 	}})
 	require.Len(t, f.ids(s), 3, "GetSecretValue has the last word")
 	f.srv.Inject(testserver.Fault{Op: "GetSecretValue", Secret: denied, Kind: testserver.Deny})
-	_, err := s.GetTokens(f.ctx)
+	tokens, err := s.GetTokens(f.ctx)
+	require.Len(t, tokens, 2)
+	require.ErrorAs(t, err, new(*oauthstore.UnreadableTokensError))
 	require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
 	require.Contains(t, err.Error(), denied)
 }

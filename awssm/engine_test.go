@@ -103,6 +103,10 @@ func TestRefusals(t *testing.T) {
 	enginetest.RunRefusals(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
 }
 
+func TestUnreadable(t *testing.T) {
+	enginetest.RunUnreadable(t, func(t *testing.T) enginetest.Backend { return newBackend(t) })
+}
+
 func TestFaults(t *testing.T) {
 	enginetest.RunFaults(t, func(t *testing.T) enginetest.Backend { return newBackend(t) }, 3)
 }

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
@@ -88,22 +91,28 @@ func TestTokens_goesOnAfterATokenThatCannotBeRead(t *testing.T) {
 				}
 			}
 		}
-		// So does GetTokens, but only if the token's record is corrupt.
-		var corrupt *oauthstore.UnreadableTokensError
+		// So does GetTokens.
+		m.on(get, tokenPrefix+ids[70], fails(oauthstore.ErrAccessDenied))
+		m.on(get, tokenPrefix+ids[80], fails(oauthstore.ErrUnavailable))
 		tokens, err := s.GetTokens(t.Context())
-		if !errors.As(err, &corrupt) || len(corrupt.Tokens) != 1 || corrupt.Tokens[0].ID != ids[90] || !isCorrupt(corrupt.Tokens[0]) {
-			t.Errorf("GetTokens: got error %v, want an *UnreadableTokensError of %q", err, ids[90])
+		var some *oauthstore.UnreadableTokensError
+		if !errors.As(err, &some) {
+			t.Fatalf("GetTokens: got error %v, want an *UnreadableTokensError", err)
 		}
-		if len(tokens) != 99 || !slices.IsSortedFunc(tokens, func(a, b *oauthstore.OAuthToken) int { return cmp.Compare(a.ID, b.ID) }) {
-			t.Errorf("GetTokens: got %d tokens, want 99 in order", len(tokens))
+		unread = nil
+		for _, one := range some.Tokens {
+			unread = append(unread, one.ID)
 		}
-		for _, failure := range []error{oauthstore.ErrAccessDenied, oauthstore.ErrUnavailable} {
-			m.on(get, tokenPrefix+ids[70], fails(failure))
-			tokens, err := s.GetTokens(t.Context())
-			wantIs(t, err, failure)
-			if tokens != nil || isCorrupt(err) {
-				t.Errorf("GetTokens: got %d tokens and error %v, want none and that a read has failed", len(tokens), err)
-			}
+		if len(tokens) != 97 || !slices.Equal(unread, want) {
+			t.Errorf("GetTokens: got %d tokens and %q unread, want 97 and %q", len(tokens), unread, want)
+		}
+		if !slices.IsSortedFunc(tokens, func(a, b *oauthstore.OAuthToken) int { return cmp.Compare(a.ID, b.ID) }) {
+			t.Error("GetTokens: the tokens are not ordered by id")
+		}
+		wantIs(t, err, oauthstore.ErrAccessDenied)
+		wantIs(t, err, oauthstore.ErrUnavailable)
+		if !isCorrupt(err) {
+			t.Errorf("GetTokens: got error %v, want a corrupt record in it", err)
 		}
 		m.mu.Lock()
 		delete(m.secrets, tokenPrefix+ids[90]) // for what is looked at in the end
@@ -148,4 +157,140 @@ func TestTokens_endsWithTheContext(t *testing.T) {
 			t.Errorf("yielded %d times", n)
 		}
 	})
+}
+
+// refusing lets the reads of these tokens fail, but for the first n. The result counts them.
+func (m *memory) refusing(failure error, n int, ids ...string) (reads *int) {
+	reads = new(int)
+	m.around = func(_ context.Context, c call, run func() error) error {
+		id, ok := decodeID(c.name)
+		m.mu.Lock()
+		fail := false
+		if ok && slices.Contains(ids, id) || c.op == "get many" && !IsNode(c.name) {
+			*reads++
+			fail = *reads > n
+		}
+		m.mu.Unlock()
+		if fail {
+			return failure
+		}
+		return run()
+	}
+	return reads
+}
+
+func TestGetTokens_ofAServiceThatFailsIsItsErrorAfterFewReads(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		failure error
+		answers int
+		most    int // reads more than that: of 4 at a time, or batches of 3
+	}{
+		{"all denied", oauthstore.ErrAccessDenied, 0, maxRefused + 4},
+		{"not set up", oauthstore.ErrMisconfigured, 0, maxRefused + 4},
+		{"down", oauthstore.ErrUnavailable, 0, 7 + 4},
+		{"down after a while", oauthstore.ErrUnavailable, 40, 7 + 4},
+		{"throttled for long", oauthstore.ErrThrottled, 0, 13 * (7 + 4)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			virtually(t, func(t *testing.T) {
+				m := newMemory()
+				m.limits.Page = 2000
+				ids := fill(t, m.store(), 300)
+				for name, s := range map[string]*Store{"one by one": m.store(), "in batches": New(batching{m}, codec.JSON{}, DefaultTimeout)} {
+					reads := m.refusing(fmt.Errorf("the service: %w", c.failure), c.answers, ids...)
+					tokens, err := s.GetTokens(t.Context())
+					require.Empty(t, tokens, name)
+					require.LessOrEqual(t, *reads, c.answers+c.most, name)
+					reads = m.refusing(fmt.Errorf("the service: %w", c.failure), c.answers, ids...)
+					_, _, last := allOf(t.Context(), s)
+					require.LessOrEqual(t, *reads, c.answers+c.most, name)
+					for _, err := range []error{err, last} {
+						require.ErrorIs(t, err, c.failure, name)
+						require.NotErrorAs(t, err, new(*oauthstore.TokenError), name)
+						require.NotErrorAs(t, err, new(*oauthstore.UnreadableTokensError), name)
+					}
+				}
+				m.around = nil
+			})
+		})
+	}
+}
+
+// A policy may allow a caller the tokens of one team. Their ids are next to each other.
+func TestGetTokens_whereMostAreDeniedReturnsTheOthers(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Page = 8000
+		ids := fill(t, m.store(), 300)
+		slices.Sort(ids)
+		m.refusing(oauthstore.ErrAccessDenied, 0, ids[:250]...)
+		tokens, err := m.store().GetTokens(t.Context())
+		var some *oauthstore.UnreadableTokensError
+		require.ErrorAs(t, err, &some)
+		require.Len(t, some.Tokens, 250)
+		require.Len(t, tokens, 50)
+		read, unread, last := allOf(t.Context(), m.store())
+		require.NoError(t, last)
+		require.Len(t, unread, 250)
+		require.Equal(t, ids[250:], read)
+		m.around = nil
+	})
+}
+
+// If everything fails it is the service's error, however few the tokens are.
+func TestGetTokens_ofOneTokenThatCannotBeReadIsTheServicesError(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		ids := fill(t, m.store(), 1)
+		m.refusing(oauthstore.ErrAccessDenied, 0, ids...)
+		_, err := m.store().GetTokens(t.Context())
+		require.ErrorIs(t, err, oauthstore.ErrAccessDenied)
+		require.NotErrorAs(t, err, new(*oauthstore.UnreadableTokensError))
+		_, unread, last := allOf(t.Context(), m.store())
+		require.Equal(t, ids, unread)
+		require.ErrorIs(t, last, oauthstore.ErrAccessDenied)
+		m.around = nil
+	})
+}
+
+func TestGetTokens_whereTheKeyServiceFailsForOneReturnsTheOthers(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Page = 2000
+		ids := fill(t, m.store(), 60)
+		tokens, err := New(m, failingOpen{token: ids[3]}, DefaultTimeout).GetTokens(t.Context())
+		var some *oauthstore.UnreadableTokensError
+		require.ErrorAs(t, err, &some)
+		require.Len(t, some.Tokens, 1)
+		require.Equal(t, ids[3], some.Tokens[0].ID)
+		require.ErrorIs(t, err, oauthstore.ErrUnavailable)
+		require.Len(t, tokens, 59)
+
+		reads := m.refusing(nil, 60, ids...)
+		_, err = New(m, failingOpen{}, DefaultTimeout).GetTokens(t.Context())
+		require.ErrorIs(t, err, oauthstore.ErrUnavailable)
+		require.NotErrorAs(t, err, new(*oauthstore.UnreadableTokensError))
+		require.LessOrEqual(t, *reads, 7+4, "the key service is down")
+		m.around = nil
+	})
+}
+
+// failingOpen is a Sealer whose key service does not answer for the document of one token, or of every token.
+type failingOpen struct {
+	codec.JSON
+	token string
+}
+
+func (f failingOpen) Plain() codec.Codec { return f.JSON }
+
+func (f failingOpen) Seal(_ context.Context, _ codec.Secret, d codec.Document) (codec.Document, error) {
+	return d, nil
+}
+
+func (f failingOpen) Open(_ context.Context, secret codec.Secret, d codec.Document) (codec.Document, bool, error) {
+	if strings.HasPrefix(secret.Name, "mem/"+tokenPrefix+f.token) {
+		return nil, false, fmt.Errorf("the key service: %w", oauthstore.ErrUnavailable)
+	}
+	return d, true, nil
 }

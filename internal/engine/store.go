@@ -433,14 +433,16 @@ func (s *Store) GetTokens(ctx context.Context) ([]*oauthstore.OAuthToken, error)
 	}
 	tokens := make([]*oauthstore.OAuthToken, 0, len(entries))
 	var unreadable []*oauthstore.TokenError
-	err = s.loadAll(ctx, ids(entries), func(f *found) {
-		if f.record != nil {
+	all := s.newListing()
+	err = all.read(ctx, all.next(entries), func(id string, f *found, err error) {
+		switch {
+		case err != nil:
+			unreadable = append(unreadable, &oauthstore.TokenError{ID: id, Err: err})
+		case f.record != nil:
 			tokens = append(tokens, f.record.Found(nil))
 		}
-	}, func(id string, err error) {
-		unreadable = append(unreadable, &oauthstore.TokenError{ID: id, Err: err})
 	})
-	if err != nil {
+	if err = cmp.Or(err, all.end()); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(tokens, func(a, b *oauthstore.OAuthToken) int { return cmp.Compare(a.ID, b.ID) })
