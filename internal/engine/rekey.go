@@ -102,8 +102,10 @@ func (r *rekeying) write(ctx context.Context) error {
 	for some := range slices.Chunk(all, streamed) {
 		r.progress("write", done, len(all))
 		var read []reading
-		err := s.getAll(ctx, some, func(name string, rec Record, rev Rev, err error) {
-			read = append(read, reading{name, rec, rev, err})
+		err := s.getAll(ctx, some, func(_ context.Context, got reading) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			read = append(read, got)
 		})
 		if err == nil {
 			err = inParallel(ctx, s.driver.Limits().Parallel, read, r.rekey)

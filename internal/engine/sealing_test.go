@@ -2,11 +2,14 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -210,3 +213,91 @@ type failingKey struct{ err error }
 
 func (k failingKey) Encrypt(_, _ []byte) ([]byte, error) { return nil, k.err }
 func (k failingKey) Decrypt(_, _ []byte) ([]byte, error) { return nil, k.err }
+
+// A slowKey asks a service that takes a while for each call.
+type slowKey struct {
+	codec.AEAD
+	takes time.Duration
+
+	mu        sync.Mutex
+	now, most int // calls at a time
+}
+
+func (k *slowKey) enter(n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.now += n
+	k.most = max(k.most, k.now)
+}
+
+func (k *slowKey) DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error) {
+	k.enter(1)
+	defer k.enter(-1)
+	if err := wait(ctx, k.takes); err != nil {
+		return nil, err
+	}
+	return k.Decrypt(ciphertext, associatedData)
+}
+
+func (k *slowKey) EncryptWithContext(_ context.Context, plaintext, associatedData []byte) ([]byte, error) {
+	return k.Encrypt(plaintext, associatedData)
+}
+
+// What is read at a time is decrypted at a time: tokens, and the pages of the index.
+func TestKey_thatIsSlowIsAskedForManyTokensAtATime(t *testing.T) {
+	const takes, n = 50 * time.Millisecond, 100
+	calls := map[string]func(context.Context, *Store) (int, error){
+		"GetTokens": func(ctx context.Context, s *Store) (int, error) {
+			tokens, err := s.GetTokens(ctx)
+			if !slices.IsSortedFunc(tokens, func(a, b *oauthstore.OAuthToken) int { return cmp.Compare(a.ID, b.ID) }) {
+				t.Error("the tokens are not ordered by id")
+			}
+			return len(tokens), err
+		},
+		"Tokens": func(ctx context.Context, s *Store) (int, error) {
+			read, _, err := allOf(ctx, s)
+			return len(read), err
+		},
+		"FindToken": func(ctx context.Context, s *Store) (int, error) {
+			_, err := s.FindToken(ctx, &oauthstore.OAuthToken{AccessToken: "another"})
+			if errors.Is(err, oauthstore.ErrTokenNotFound) {
+				return n, nil // it has read all
+			}
+			return 0, err
+		},
+		"Repair": func(ctx context.Context, s *Store) (int, error) {
+			report, err := s.Repair(ctx, oauthstore.RepairOptions{DryRun: true})
+			return report.Tokens, err
+		},
+	}
+	for in, driver := range map[string]func(m *memory) Driver{
+		"one by one": func(m *memory) Driver { return m },
+		"in batches": func(m *memory) Driver { return batching{m} },
+	} {
+		t.Run(in, func(t *testing.T) {
+			virtually(t, func(t *testing.T) {
+				m := newMemory()
+				m.limits.Page = 4000
+				fill(t, New(m, sealedWith(t, aesKey(t, 1)), DefaultTimeout), n)
+				nodes := len(m.pagesByName()) + 1
+				for name, call := range calls {
+					key := &slowKey{AEAD: aesKey(t, 1), takes: takes}
+					s := New(driver(m), sealedWith(t, key), DefaultTimeout)
+					begin := time.Now()
+					read, err := call(t.Context(), s)
+					require.NoError(t, err, name)
+					require.Equal(t, n, read, name)
+					require.Equal(t, m.limits.Parallel, key.most, "%s: calls at a time", name)
+					require.LessOrEqual(t, time.Since(begin), time.Duration(n/m.limits.Parallel+2*nodes)*takes, name)
+
+					begin = time.Now()
+					ctx, cancel := context.WithTimeout(t.Context(), 10*takes)
+					defer cancel()
+					_, err = call(ctx, s)
+					require.ErrorIs(t, err, context.DeadlineExceeded, name)
+					require.Equal(t, 10*takes, time.Since(begin), name)
+				}
+			})
+		})
+	}
+}

@@ -267,32 +267,38 @@ func (s *Store) loadEach(ctx context.Context, ids []string, yield func(id string
 		byName[name] = id
 		names = append(names, name)
 	}
-	return s.getAll(ctx, names, func(name string, rec Record, rev Rev, err error) {
-		id := byName[name]
+	var mu sync.Mutex
+	return s.getAll(ctx, names, func(ctx context.Context, r reading) {
+		id := byName[r.name]
 		var f *found
-		if err == nil {
-			f, err = s.decode(ctx, id, name, state{rec, rev})
+		if r.err == nil {
+			f, r.err = s.decode(ctx, id, r.name, state{r.rec, r.rev})
 		}
-		yield(id, f, err)
+		mu.Lock()
+		defer mu.Unlock()
+		yield(id, f, r.err)
 	})
 }
 
-// getAll is the driver's GetMany in batches or its Get, in parallel, until ctx ends. yield is never called twice
-// at a time.
-func (s *Store) getAll(ctx context.Context, names []string, yield func(string, Record, Rev, error)) error {
-	var mu sync.Mutex
+// getAll is the driver's GetMany in batches or its Get, in parallel, until ctx ends. It calls yield from several
+// goroutines, at most Limits.Parallel at a time: yield may ask the service of a key.
+func (s *Store) getAll(ctx context.Context, names []string, yield func(context.Context, reading)) error {
 	limits := s.driver.Limits()
 	if d, ok := s.driver.(ManyGetter); ok {
+		var mu sync.Mutex
 		var alone []string
-		err := s.getBatches(ctx, d, names, func(name string, rec Record, rev Rev, err error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if errors.Is(err, ErrAlone) {
-				alone = append(alone, name)
+		places := make(chan struct{}, limits.Parallel) // for the readings of all batches
+		err := s.getBatches(ctx, d, names, func(ctx context.Context, r reading) {
+			if errors.Is(r.err, ErrAlone) {
+				mu.Lock()
+				defer mu.Unlock()
+				alone = append(alone, r.name)
 				return
 			}
+			places <- struct{}{}
+			defer func() { <-places }()
 			progressed(ctx)
-			yield(name, rec, rev, err)
+			yield(ctx, r)
 		})
 		if err != nil {
 			return err
@@ -305,16 +311,14 @@ func (s *Store) getAll(ctx context.Context, names []string, yield func(string, R
 			st, err = s.read(ctx, name)
 		}
 		progressed(ctx)
-		mu.Lock()
-		defer mu.Unlock()
-		yield(name, st.rec, st.rev, err)
+		yield(ctx, reading{name, st.rec, st.rev, err})
 		return nil
 	})
 }
 
 // getBatches is the driver's GetMany, batch by batch and each bounded in time. It calls yield from several
-// goroutines.
-func (s *Store) getBatches(ctx context.Context, d ManyGetter, names []string, yield func(string, Record, Rev, error)) error {
+// goroutines, also for the readings of one batch.
+func (s *Store) getBatches(ctx context.Context, d ManyGetter, names []string, yield func(context.Context, reading)) error {
 	limits := s.driver.Limits()
 	batches := slices.Collect(slices.Chunk(names, limits.Batch))
 	return inParallel(ctx, limits.Parallel, batches, func(ctx context.Context, batch []string) error {
@@ -322,14 +326,14 @@ func (s *Store) getBatches(ctx context.Context, d ManyGetter, names []string, yi
 		for p := s.patienceOfMany(""); p.outlasts(ctx, throttled); {
 			read, throttled = s.getBatch(ctx, d, batch)
 		}
-		for _, r := range read {
-			yield(r.name, r.rec, r.rev, r.err)
-		}
-		return nil
+		return inParallel(ctx, limits.Parallel, read, func(ctx context.Context, r reading) error {
+			yield(ctx, r)
+			return nil
+		})
 	})
 }
 
-// A reading is what GetMany yields.
+// A reading is what Get returns for a name, and GetMany yields.
 type reading struct {
 	name string
 	rec  Record

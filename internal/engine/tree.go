@@ -401,13 +401,16 @@ func (s *Store) after(l *leaf) []place {
 // readNodes reads the nodes at the places, as far as they can be read.
 func (s *Store) readNodes(ctx context.Context, places []place, how freshness) map[string]remembered {
 	read := make(map[string]remembered, len(places))
+	var mu sync.Mutex
+	keep := func(name string, r remembered) {
+		mu.Lock()
+		defer mu.Unlock()
+		read[name] = r
+	}
 	if how == newest {
-		var mu sync.Mutex
 		_ = inParallel(ctx, s.driver.Limits().Parallel, places, func(ctx context.Context, p place) error {
 			if r, err := s.node(ctx, p.name, how); err == nil {
-				mu.Lock()
-				read[p.name] = r
-				mu.Unlock()
+				keep(p.name, r)
 			}
 			return nil
 		})
@@ -417,12 +420,12 @@ func (s *Store) readNodes(ctx context.Context, places []place, how freshness) ma
 	for i, p := range places {
 		names[i] = p.name
 	}
-	_ = s.getAll(ctx, names, func(name string, rec Record, rev Rev, err error) {
-		if err != nil {
+	_ = s.getAll(ctx, names, func(ctx context.Context, got reading) {
+		if got.err != nil {
 			return
 		}
-		if r, err := s.keepNode(ctx, name, state{rec, rev}); err == nil {
-			read[name] = r
+		if r, err := s.keepNode(ctx, got.name, state{got.rec, got.rev}); err == nil {
+			keep(got.name, r)
 		}
 	})
 	return read
