@@ -6,6 +6,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"sync"
@@ -71,14 +72,14 @@ func keyChanges(t testing.TB) []keyChange {
 }
 
 // RunKeyChange goes the way from one key to another, from documents in clear to encrypted ones, and back: at every step
-// processes that have taken it and others that have not work side by side. It lets a process die before and after every
-// call that it makes at the step that needs both keys.
+// processes that have taken it and others that have not work side by side. At every step a process dies before or after a
+// call that it makes: some of these deaths by default, all of them with -kills.
 func RunKeyChange(t *testing.T, newBackend func(t *testing.T) Backend, newStore NewKeyed) {
-	for _, change := range keyChanges(t) {
+	for i, change := range keyChanges(t) {
 		t.Run(change.name, func(t *testing.T) {
 			t.Run("step by step", func(t *testing.T) { changeKeys(t, newBackend(t), newStore, change) })
 			t.Run("step by step, and back", func(t *testing.T) { changeKeysAndBack(t, newBackend(t), newStore, change) })
-			dieAtEachCall(t, newBackend, newStore, change)
+			dieOnTheWay(t, newBackend, newStore, change, i)
 		})
 	}
 }
@@ -192,71 +193,157 @@ func wantMoved(t *testing.T, b Backend, newStore NewKeyed, c codec.Codec, live m
 	wantIDs(t, s, map[string]bool{})
 }
 
-// dieAtEachCall lets a process die before and after each of its calls, another one finish, and then takes the older key
-// away. With -short it is one call in seven.
-func dieAtEachCall(t *testing.T, newBackend func(t *testing.T) Backend, newStore NewKeyed, change keyChange) {
+var kills = flag.Bool("kills", false, "let TestKeyChange kill a process before and after every call, on every part of the way")
+
+// A stretch is a part of the way on which a process dies. It has taken the step dies. Another one, which has taken the step
+// other, finishes what that has begun.
+type stretch struct {
+	name        string
+	rekeyed     bool // all was under the newest key
+	dies, other int
+	rekey       int  // the step whose processes call Rekey in the end
+	end         int  // the step whose processes then find all as they write it
+	onlyRekey   bool // nothing else is done
+}
+
+var stretches = []stretch{
+	{name: "before all can read the newest key", dies: 0, other: 1, rekey: 2, end: 3},
+	{name: "as the first that can read the newest key", dies: 1, other: 0, rekey: 2, end: 3},
+	{name: "before all write under the newest key", dies: 1, other: 2, rekey: 2, end: 3},
+	{name: "as the first that writes under the newest key", dies: 2, other: 1, rekey: 2, end: 3},
+	{name: "when both keys are needed", dies: 2, other: 2, rekey: 2, end: 3},
+	{name: "before the older key is gone everywhere", rekeyed: true, dies: 2, other: 3, rekey: 2, end: 3},
+	{name: "as the first without the older key", rekeyed: true, dies: 3, other: 2, rekey: 2, end: 3},
+	{name: "on the way back", rekeyed: true, dies: 1, other: 1, rekey: 1, end: 0, onlyRekey: true},
+}
+
+// A doing is what a process is at when it dies.
+type doing struct {
+	name string
+	do   func(s Rekeyer) error
+}
+
+func (s stretch) doings() (all []doing) {
 	ctx := context.Background()
-	doings := map[string]func(s Rekeyer) error{
-		"Rekey": func(s Rekeyer) error {
+	if s.dies == s.rekey && s.other == s.rekey {
+		all = append(all, doing{"Rekey", func(s Rekeyer) error {
 			report, err := s.Rekey(ctx, oauthstore.RekeyOptions{})
 			return errors.Join(err, errors.Join(report.Errors...))
-		},
-		"an insert": func(s Rekeyer) error { return s.SaveToken(ctx, secretToken("new", "new")) },
-		"a save":    func(s Rekeyer) error { return s.SaveToken(ctx, secretToken("user0", "user0")) },
-		"a delete":  func(s Rekeyer) error { return s.DeleteToken(ctx, "user1") },
+		}})
 	}
-	step := 1
-	if testing.Short() {
-		step = 7
+	if s.onlyRekey {
+		return all
 	}
+	return append(all,
+		doing{"an insert", func(s Rekeyer) error { return s.SaveToken(ctx, secretToken("new", "new")) }},
+		doing{"a save", func(s Rekeyer) error { return s.SaveToken(ctx, secretToken("user0", "user0")) }},
+		doing{"a delete", func(s Rekeyer) error { return s.DeleteToken(ctx, "user1") }},
+	)
+}
+
+// oneIn is of how many doings and kinds of fault one is tried, at one call, without -kills. With 5 every stretch has one, and
+// Rekey dies on both of its own.
+const oneIn = 5
+
+// dieOnTheWay lets a process die on every stretch, another one finish, and then takes the older key away. change is the nth
+// one: each has other calls at which it is done without -kills.
+func dieOnTheWay(t *testing.T, newBackend func(t *testing.T) Backend, newStore NewKeyed, change keyChange, nth int) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for what, do := range doings {
-		for _, kind := range []testserver.Kind{testserver.FailBefore, testserver.DropAfter} {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				for position := 0; ; position += step {
-					done := true // if the test is not among those that are to run
-					t.Run(fmt.Sprintf("%s dies at call %d, %v", what, position+1, kind), func(t *testing.T) {
-						done = dieOnce(t, newBackend(t), newStore, change, do, kind, position)
-					})
-					if done || t.Failed() {
+	places := make(chan struct{}, atOnce)
+	n := 0
+	for _, on := range stretches {
+		for _, doing := range on.doings() {
+			for _, kind := range []testserver.Kind{testserver.FailBefore, testserver.DropAfter} {
+				n++
+				position := n/oneIn + nth
+				if !*kills && n%oneIn != 0 {
+					continue
+				}
+				places <- struct{}{}
+				wg.Add(1)
+				go func() {
+					defer wg.Done()
+					defer func() { <-places }()
+					dies := func(position int) (done bool) {
+						done = true // if the test is not among those that are to run
+						t.Run(fmt.Sprintf("%s, %s dies at call %d, %v", on.name, doing.name, position+1, kind), func(t *testing.T) {
+							d := &death{on, doing.do, change, newBackend(t), newStore}
+							done = d.run(t, kind, position)
+						})
+						return done || t.Failed()
+					}
+					if !*kills {
+						d := &death{on, doing.do, change, newBackend(t), newStore}
+						dies(position % d.calls(t))
 						return
 					}
-				}
-			}()
+					for position := 0; !dies(position); position++ {
+						continue
+					}
+				}()
+			}
 		}
 	}
 }
 
-// dieOnce reports whether do needs no more calls than there were before the process would have died.
-func dieOnce(t *testing.T, b Backend, newStore NewKeyed, change keyChange, do func(Rekeyer) error, kind testserver.Kind, position int) (done bool) {
-	for i := range 3 {
-		save(t, newStore(t, b, change.steps[0], false), secretToken(fmt.Sprint("user", i), fmt.Sprint("user", i)))
-	}
-	dying := newStore(t, b, change.steps[2], true)
-	b.Control().ResetRequests()
-	b.Control().Inject(testserver.Fault{Kind: kind, Skip: position})
-	b.Control().Inject(testserver.Fault{Kind: testserver.FailBefore, Skip: position, Times: -1})
-	_ = do(dying)
-	died := slices.ContainsFunc(b.Control().Requests(), func(r testserver.Request) bool { return r.Fault != testserver.None })
-	b.Control().ClearFaults()
+// A death is one that is tried.
+type death struct {
+	stretch
+	do       func(s Rekeyer) error
+	change   keyChange
+	backend  Backend
+	newStore NewKeyed
+}
 
-	s := newStore(t, b, change.steps[2], false)
-	require.NoError(t, ignoring(oauthstore.ErrTokenNotFound, do(s)), "by another process")
-	report, err := s.Rekey(context.Background(), oauthstore.RekeyOptions{})
+func (d *death) store(t *testing.T, step int, dies bool) Rekeyer {
+	return d.newStore(t, d.backend, d.change.steps[step], dies)
+}
+
+// begin returns the process that is to die, on a store with three tokens.
+func (d *death) begin(t *testing.T) Rekeyer {
+	for i := range 3 {
+		save(t, d.store(t, 0, false), secretToken(fmt.Sprint("user", i), fmt.Sprint("user", i)))
+	}
+	if d.rekeyed {
+		report, err := d.store(t, 2, false).Rekey(context.Background(), oauthstore.RekeyOptions{})
+		require.NoError(t, err)
+		require.True(t, report.Done(), "%v: %v", report, report.Errors)
+	}
+	s := d.store(t, d.dies, true)
+	d.backend.Control().ResetRequests()
+	return s
+}
+
+// calls returns how many calls the process makes if it does not die.
+func (d *death) calls(t *testing.T) int {
+	require.NoError(t, d.do(d.begin(t)))
+	return d.backend.Control().Count()
+}
+
+// run reports whether there are no more calls than there were before the process would have died.
+func (d *death) run(t *testing.T, kind testserver.Kind, position int) (done bool) {
+	dying, control := d.begin(t), d.backend.Control()
+	control.Inject(testserver.Fault{Kind: kind, Skip: position})
+	control.Inject(testserver.Fault{Kind: testserver.FailBefore, Skip: position, Times: -1})
+	_ = d.do(dying)
+	died := slices.ContainsFunc(control.Requests(), func(r testserver.Request) bool { return r.Fault != testserver.None })
+	control.ClearFaults()
+
+	require.NoError(t, ignoring(oauthstore.ErrTokenNotFound, d.do(d.store(t, d.other, false))), "by another process")
+	report, err := d.store(t, d.rekey, false).Rekey(context.Background(), oauthstore.RekeyOptions{})
 	require.NoError(t, err)
 	require.True(t, report.Done(), "%v: %v", report, report.Errors)
+	last := d.store(t, d.rekey, false)
 	live := make(map[string]bool)
 	for _, id := range []string{"user0", "user1", "user2", "new"} {
-		_, err := s.FindTokenByID(context.Background(), id)
+		_, err := last.FindTokenByID(context.Background(), id)
 		require.NoError(t, ignoring(oauthstore.ErrTokenNotFound, err))
 		if err == nil {
 			live[id] = true
 		}
 	}
-	wantMoved(t, b, newStore, change.steps[3], live)
+	wantMoved(t, d.backend, d.newStore, d.change.steps[d.end], live)
 	return !died
 }
 
