@@ -18,6 +18,9 @@
 //	OAUTHSTORE_TEST_GOOGLE_LAG=300ms   reads show a change that long after it, those by version number at once
 //	OAUTHSTORE_TEST_GOOGLE_QUOTAS=1    a project takes 600 writes a minute, a secret two a second
 //
+// The contract of several processes (storetest.RunShared) is not run on AWS and Google themselves, nor with the lag: they
+// show a write late to other clients.
+//
 // The tests of Google wait for what a lagging service does not show yet, up to five minutes, and send a throttled
 // request again until it is accepted. With the quotas they take some twenty minutes.
 //

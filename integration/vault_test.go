@@ -23,14 +23,23 @@ import (
 // one that runs in this process until the end of the test.
 func newClient(t *testing.T) *api.Client {
 	t.Helper()
+	return newClients(t)()
+}
+
+// newClients is newClient for several clients of one Vault, each with connections of its own.
+func newClients(t *testing.T) func() *api.Client {
+	t.Helper()
 	if os.Getenv("VAULT_ADDR") == "" || os.Getenv("VAULT_TOKEN") == "" {
-		return realvault.Start(t).Client(t)
+		server := realvault.Start(t)
+		return func() *api.Client { return server.Client(t) }
 	}
-	config := api.DefaultConfig()
-	require.NoError(t, config.Error)
-	client, err := api.NewClient(config)
-	require.NoError(t, err)
-	return client
+	return func() *api.Client {
+		config := api.DefaultConfig()
+		require.NoError(t, config.Error)
+		client, err := api.NewClient(config)
+		require.NoError(t, err)
+		return client
+	}
 }
 
 // mount makes a KV engine of version 2 at a random path, until the end of the test.
@@ -70,6 +79,17 @@ func TestVault_keepsTheContract(t *testing.T) {
 	path := mount(t, client)
 	storetest.Run(t, func(t *testing.T) oauthstore.TokenStore {
 		return newVaultStore(t, client, vault.WithMount(path), vault.WithPrefix(randomPrefix()))
+	})
+}
+
+func TestVault_keepsTheContractOfSeveralProcesses(t *testing.T) {
+	client := newClients(t)
+	path := mount(t, client())
+	storetest.RunShared(t, func(*testing.T) func() oauthstore.TokenStore {
+		prefix := randomPrefix()
+		return func() oauthstore.TokenStore {
+			return newVaultStore(t, client(), vault.WithMount(path), vault.WithPrefix(prefix))
+		}
 	})
 }
 
