@@ -202,6 +202,35 @@ func agree(t testing.TB, s *Store, b *backend, when string) {
 	}
 }
 
+// It may have changed any token. What the user names lead to it cannot have changed.
+func TestWrite_byATokenThatFailedLeavesWhatUserNamesLeadTo(t *testing.T) {
+	for name, write := range map[string]oauthstore.OAuthToken{
+		"by access token":  {AccessToken: "another", Scope: "all"},
+		"by refresh token": {RefreshToken: "another", ClientID: "web", ClientSecret: "s", Scope: "all"},
+	} {
+		b := newBackend()
+		b.put(t, token("1", "alice", "web", "first"))
+		s := newCache(t, b, steady()...)
+		agree(t, s, b, "at first")
+		b.on(nil, failing("SaveToken"))
+		require.ErrorIs(t, s.SaveToken(t.Context(), &write), errOutage, name)
+		b.on(nil, nil)
+		for _, c := range []struct {
+			find     *oauthstore.OAuthToken
+			requests int
+		}{
+			{asUser("bob", ""), 0}, {asUser("bob", "web"), 0}, // none
+			{&oauthstore.OAuthToken{ID: "1"}, 1},
+			{asUser("alice", ""), 0}, {asUser("alice", "web"), 0},
+		} {
+			before := b.count()
+			_, _ = s.FindToken(t.Context(), c.find)
+			require.Equal(t, c.requests, b.count()-before, "%s: %v", name, c.find)
+		}
+		agree(t, s, b, name)
+	}
+}
+
 func TestWrite_thatSurelyStoresNothingForgetsNothing(t *testing.T) {
 	for name, write := range map[string]func(s *Store) error{
 		"invalid": func(s *Store) error { return s.SaveToken(t.Context(), &oauthstore.OAuthToken{AccessToken: "\xff"}) },

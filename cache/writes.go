@@ -128,9 +128,12 @@ func (s *Store) failed(c *call, now uint64, asked *oauthstore.OAuthToken, err er
 		s.mayBeNew(now)
 	case oauthstore.RuleNone:
 		s.mayBeNew(now)
-	default: // another process may have given any record what it is found by
+	default:
+		// Another process may have given any record the token that the save went by, so each may have changed, whatever is
+		// remembered of it. A record keeps its user name and client id, and a new one has no user name.
 		m.any = now
-		*e = newEntries(s.maxTokens)
+		e.tokens = newLRU[string, *record](s.maxTokens)
+		s.mayBeNew(now)
 	}
 }
 
