@@ -399,3 +399,27 @@ func TestWrite_thatFindsNothingForgetsTheToken(t *testing.T) {
 		}
 	}
 }
+
+// What is found has the caller's own fields, which hide that the record has had others before.
+func TestFind_isNotOlderThanWhatACallerHasSeenBehindItsOwnFields(t *testing.T) {
+	for name, c := range map[string]struct {
+		now  oauthstore.OAuthToken
+		look oauthstore.OAuthToken
+	}{
+		"user name":    {oauthstore.OAuthToken{ID: "1", UserName: "bob"}, oauthstore.OAuthToken{UserName: "bob", Scope: "mine"}},
+		"client":       {oauthstore.OAuthToken{ID: "1", ClientID: "app"}, oauthstore.OAuthToken{UserName: "alice", ClientID: "app", Scope: "mine"}},
+		"access token": {oauthstore.OAuthToken{ID: "1", AccessToken: "b"}, oauthstore.OAuthToken{AccessToken: "b", Scope: "mine"}},
+	} {
+		b := newBackend()
+		b.put(t, token("1", "alice", "web", "a"))
+		s := newCache(t, b, steady()...)
+		require.NoError(t, second(s.FindTokenByID(t.Context(), "1")), name)
+		require.NoError(t, b.Store.SaveToken(t.Context(), &c.now), name) // another process
+		require.NoError(t, second(s.FindToken(t.Context(), &c.look)), name)
+		want, err := b.Store.FindTokenByID(t.Context(), "1")
+		require.NoError(t, err)
+		got, err := s.FindTokenByID(t.Context(), "1")
+		require.NoError(t, err)
+		require.Equal(t, want.Detached(), got.Detached(), name)
+	}
+}

@@ -71,7 +71,8 @@ func (s *Store) glimpse(now uint64, partial, found *oauthstore.OAuthToken) {
 	if _, ok := stored(found, ""); !ok {
 		remembered, got = (&oauthstore.Record{Token: *r.token}).Found(partial).Detached(), found.Detached()
 	}
-	if !reflect.DeepEqual(remembered, got) {
+	former := partial != nil && oauthstore.Match(partial, []*oauthstore.OAuthToken{r.token}) == nil // partial led to another state
+	if former || !reflect.DeepEqual(remembered, got) {
 		s.entries.tokens.drop(found.ID)
 	}
 }
