@@ -50,8 +50,8 @@ import (
 // A Store is an [oauthstore.TokenStore] that remembers what the one it wraps has answered. Make it with [New], one
 // for a wrapped store, and keep it for as long as the process lives.
 //
-// It has the methods of [oauthstore.TokenUpdater], [oauthstore.TokenRanger], [oauthstore.Repairer] and
-// [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with [errors.ErrUnsupported]; but Tokens and
+// It has the methods of [oauthstore.TokenUpdater], [oauthstore.TokenRanger], [oauthstore.Repairer],
+// [oauthstore.Rekeyer] and [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with [errors.ErrUnsupported]; but Tokens and
 // CheckToken work over every store.
 type Store struct {
 	store oauthstore.TokenStore

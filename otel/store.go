@@ -18,8 +18,8 @@ import (
 // A Store is an [oauthstore.TokenStore] that makes a span of each operation of the one that it wraps, and counts and
 // times them. Make it with [Wrap]. It changes neither what is asked nor what is answered.
 //
-// It has the methods of [oauthstore.TokenUpdater], [oauthstore.TokenRanger], [oauthstore.Repairer] and
-// [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with [errors.ErrUnsupported]; but Tokens works over
+// It has the methods of [oauthstore.TokenUpdater], [oauthstore.TokenRanger], [oauthstore.Repairer],
+// [oauthstore.Rekeyer] and [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with [errors.ErrUnsupported]; but Tokens works over
 // every store.
 type Store struct {
 	telemetry

@@ -12,7 +12,7 @@ import (
 // A ReauthRequiredError says that the user has to log in again: the provider does not take the refresh token any more,
 // or there is none. Of a refresh it was believed only after another look into the store.
 type ReauthRequiredError struct {
-	ID       string // of the record
+	ID       string // of the record, empty for a login
 	UserName string // of the record, may be empty
 	Code     string // the provider's error code (RFC 6749, 5.2), empty where there was nothing to ask it with
 
@@ -29,6 +29,9 @@ func (e *ReauthRequiredError) Error() string {
 	}
 	if e.AnswerLost {
 		why += ", after an earlier answer was lost"
+	}
+	if e.ID == "" { // a login
+		return "tokensource: the user has to log in again: " + why
 	}
 	return fmt.Sprintf("tokensource: the user of record %q has to log in again: %s", e.ID, why)
 }

@@ -721,6 +721,9 @@ func TestExchange(t *testing.T) {
 			_, err := tokens.Exchange(t.Context(), "bob", code)
 			if i == 1 {
 				wantReauth(t, err, "", false)
+				if text := err.Error(); !strings.Contains(text, "the user has to log in again") {
+					t.Errorf("got error %q, want no record in it: there is none", text)
+				}
 			}
 		}
 	})
@@ -741,6 +744,11 @@ func TestExchange_ofAUserThatNoRecordCanHaveKeepsTheCode(t *testing.T) {
 			if _, err := tokens.Exchange(t.Context(), name, code); !errors.Is(err, want) || !strings.Contains(err.Error(), "UserName") {
 				t.Errorf("Exchange for %.10q: got error %v, want %v that names UserName", name, err, want)
 			}
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := tokens.Exchange(ended, "alice", code); err != context.Canceled {
+			t.Errorf("Exchange with a context that has ended: got error %v, want no other than that of the context", err)
 		}
 		w.network(nil, nil)
 		if _, err := tokens.Exchange(t.Context(), "alice", code); err != nil {

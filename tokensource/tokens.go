@@ -113,6 +113,9 @@ func (t *Tokens) Exchange(ctx context.Context, userName, code string, opts ...oa
 	if err := oauthstore.CheckToken(t.store, &owner); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	defer t.repeatPanic()
 	begin := time.Now()
 	got, err := t.provider.exchange(ctx, code, always, opts...)
