@@ -57,3 +57,17 @@ func TestLease_Take(t *testing.T) {
 		}
 	}
 }
+
+func TestLease_Released(t *testing.T) {
+	held := &oauthstore.Lease{Holder: "a", Token: &oauthstore.OAuthToken{RefreshToken: "r", AccessToken: "a"}}
+	same := &oauthstore.Record{Token: *held.Token}
+	require.Equal(t, oauthstore.Lease{}, held.Released(same), "the provider has refused nothing")
+	held.Refused = "invalid_grant"
+	left := held.Released(same)
+	require.Equal(t, "invalid_grant", left.Refused)
+	require.Empty(t, left.Holder)
+	require.WithinDuration(t, time.Now().Add(time.Hour), left.Until, time.Minute)
+	for _, now := range []oauthstore.OAuthToken{{RefreshToken: "other", AccessToken: "a"}, {RefreshToken: "r", AccessToken: "other"}} {
+		require.Equal(t, oauthstore.Lease{}, held.Released(&oauthstore.Record{Token: now}), "the token has changed")
+	}
+}

@@ -245,9 +245,11 @@ func TestOAuthToken_isNoJSON(t *testing.T) {
 		assert.Empty(t, doc, "json.Marshal of a %T", value)
 		assert.NotContains(t, err.Error(), secret)
 	}
-	err := json.Unmarshal([]byte(`{"AccessToken":"`+secret+`"}`), &tok)
-	require.ErrorContains(t, err, "codec.JSON")
-	assert.NotContains(t, err.Error(), secret)
+	for _, into := range []any{&tok, new(oauthstore.Record)} {
+		err := json.Unmarshal([]byte(`{"AccessToken":"`+secret+`"}`), into)
+		require.ErrorContains(t, err, "codec.JSON")
+		assert.NotContains(t, err.Error(), secret)
+	}
 }
 
 // panics are what a child process panics with, by the value of the variable that tells it to.

@@ -308,6 +308,23 @@ func TestOpen_takesNoAEADForAKeysetThatIsNone(t *testing.T) {
 	}
 }
 
+// Two of its ciphertexts may begin alike by chance.
+func TestOpen_takesNoAEADForAKeysetOnceTwoOfItsCiphertextsBeginDifferently(t *testing.T) {
+	begins := &beginning{key(t, 1), "\x01wxyz"}
+	e := encrypted(t, begins)
+	before, err := e.Seal(t.Context(), secret, document)
+	require.NoError(t, err)
+	for _, begins.begin = range []string{"\x01aaaa", "\x01wxyz", "\x01wxyz", "\x01bbbb"} {
+		sealed, err := e.Seal(t.Context(), secret, document)
+		require.NoError(t, err)
+		for _, d := range []codec.Document{before, sealed} {
+			_, current, err := e.Open(t.Context(), secret, d)
+			require.NoError(t, err)
+			require.True(t, current)
+		}
+	}
+}
+
 // beginning puts something before its ciphertexts, and reads them whatever stands there.
 type beginning struct {
 	codec.AEAD
