@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -216,4 +217,57 @@ func TestClaim_findsARecordUnderAnIDWhoseRememberedEntryHasAnotherClient(t *test
 		require.Less(t, time.Since(begin), 10*conflictPause)
 		m.wantConsistent(t)
 	})
+}
+
+// The pages after the first are read several at a time.
+func TestScan_readsPagesAhead(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Page = 2000
+		ids := fill(t, m.store(), 150)
+		pages := len(m.linked(t, place{indexName, everywhere}))
+		require.Greater(t, pages, m.limits.Parallel+1)
+		const each = 50 * time.Millisecond
+		m.around = func(_ context.Context, _ call, run func() error) error {
+			time.Sleep(each)
+			return run()
+		}
+		m.forgetCalls()
+		begin := time.Now()
+		wantFoundAll(t, m.store(), len(ids))
+		rounds := func(n int) int { return (n + m.limits.Parallel - 1) / m.limits.Parallel }
+		require.Equal(t, 1+pages+len(ids), m.count(get, ""), "the root, the pages and the tokens, each once")
+		require.Equal(t, time.Duration(2+rounds(pages-1)+rounds(len(ids)))*each, time.Since(begin))
+		m.around = nil
+	})
+}
+
+// The pages that a division has made are remembered: the process that has made them reads them only to delete them.
+func TestGrow_whatADivisionHasMadeIsRemembered(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Page = 2000
+		s := m.store()
+		for i := 0; len(m.pages(t)) < 8; i++ {
+			save(t, s, under("", fmt.Sprint("user", i)))
+		}
+		read := m.nodesRead()
+		require.Equal(t, indexName, read[0], "when it was empty")
+		for _, page := range m.pages(t) {
+			require.NotContains(t, read[1:], page)
+		}
+		require.NotContains(t, read[1:], indexName)
+	})
+}
+
+// nodesRead returns the nodes that were read.
+func (m *memory) nodesRead() (names []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.calls {
+		if c.op == get && IsNode(c.name) {
+			names = append(names, c.name)
+		}
+	}
+	return names
 }
