@@ -98,8 +98,8 @@ var (
 	ErrRecordTooLarge = errors.New("oauthstore: record too large")
 
 	// ErrMisconfigured says that the store or its client is set up for something that the service does not have: no
-	// region, an endpoint or a mount that does not exist, a project without the API or without billing, a region in
-	// which secrets are only copies. Trying again cannot help; the text names the option or the setting.
+	// region, an endpoint or a mount that does not exist, a mount that deletes by time, a project without the API or without
+	// billing, a region in which secrets are only copies. Trying again cannot help; the text names the option or the setting.
 	ErrMisconfigured = errors.New("oauthstore: misconfigured")
 
 	// ErrNoCompareAndSet says that the server takes two writes that are made from the same version, so that savers at

@@ -63,8 +63,11 @@ func WithPlaintextWrites() Option {
 // save. An older ciphertext that is put back into its own secret decrypts: nothing protects from a
 // rollback.
 func NewEncrypted(inner Codec, primary AEAD, opts ...Option) (*Encrypted, error) {
-	if args.IsNil(inner) || args.IsNil(primary) {
-		return nil, errors.New("codec: NewEncrypted: the inner codec and the primary AEAD are needed")
+	switch {
+	case args.IsNil(inner):
+		return nil, errors.New("codec: NewEncrypted: the inner codec is nil")
+	case args.IsNil(primary):
+		return nil, errors.New("codec: NewEncrypted: the primary AEAD is nil")
 	}
 	e := &Encrypted{inner: inner, primary: primary}
 	args.Apply(e, opts)

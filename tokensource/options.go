@@ -37,19 +37,19 @@ func (o *options) check() error {
 	for _, c := range []struct {
 		bad    bool
 		option string
-		want   string
+		reason string
 	}{
-		{o.early < 0 || o.jitter < 0, "WithEarlyRefresh", "neither time is less than 0"},
-		{o.leeway < 0, "WithLeeway", "it is not less than 0"},
-		{o.lease != 0 && o.lease < time.Second, "WithLease", "it is at least a second, or 0 for none"},
-		{o.tries < 1, "WithMaxAttempts", "it is at least 1"},
-		{o.lifetime <= 0, "WithDefaultLifetime", "it is more than 0"},
-		{o.unit <= 0, "WithExpiresInUnit", "it is more than 0"},
-		{o.client == nil, "WithHTTPClient", "there is one"},
-		{o.observe == nil, "WithObserver", "there is one"},
+		{o.early < 0 || o.jitter < 0, "WithEarlyRefresh", "a time is less than 0"},
+		{o.leeway < 0, "WithLeeway", "is less than 0"},
+		{o.lease != 0 && o.lease < time.Second, "WithLease", "want at least a second, or 0 for none"},
+		{o.tries < 1, "WithMaxAttempts", "want at least 1"},
+		{o.lifetime <= 0, "WithDefaultLifetime", "want more than 0"},
+		{o.unit <= 0, "WithExpiresInUnit", "want more than 0"},
+		{o.client == nil, "WithHTTPClient", "is nil"},
+		{o.observe == nil, "WithObserver", "is nil"},
 	} {
 		if c.bad {
-			return fmt.Errorf("tokensource: %s: want that %s", c.option, c.want)
+			return fmt.Errorf("tokensource: %s: %s", c.option, c.reason)
 		}
 	}
 	return nil

@@ -96,7 +96,7 @@ var (
 // option.
 func New(client *api.Client, opts ...Option) (*Store, error) {
 	if client == nil {
-		return nil, errors.New("vault: New: the client is nil")
+		return nil, errors.New("vault: the client is nil")
 	}
 	c := config{mount: "secret", prefix: "oauthstore", codec: codec.JSON{}, maxVersions: 1, timeout: engine.DefaultTimeout}
 	args.Apply(&c, opts)
