@@ -189,7 +189,7 @@ func TestGetTokens_ofAServiceThatFailsIsItsErrorAfterFewReads(t *testing.T) {
 		{"all denied", oauthstore.ErrAccessDenied, 0, maxRefused + 4},
 		{"not set up", oauthstore.ErrMisconfigured, 0, maxRefused + 4},
 		{"down", oauthstore.ErrUnavailable, 0, 7 + 4},
-		{"down after a while", oauthstore.ErrUnavailable, 40, 7 + 4},
+		{"down after a while", oauthstore.ErrUnavailable, 40, 4 * 7}, // late answers come between the failures
 		{"throttled for long", oauthstore.ErrThrottled, 0, 13 * (7 + 4)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
