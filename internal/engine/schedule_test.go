@@ -205,6 +205,7 @@ func newSchedule(t *testing.T, seed uint64, kind scheduleKind) *schedule {
 			s.moments, s.times = append(s.moments, now), append(s.times, time.Now())
 		}
 	}
+	s.step.Store(int32(len(s.moments)))
 	time.Sleep(grace + 2*maxSkew)
 	s.m.around = s.park
 	for i := range 2 + s.rng.IntN(2) {
