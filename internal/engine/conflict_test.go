@@ -319,3 +319,30 @@ func TestInsert_thatIsFoundWhenItStartsOverIsNotMergedWithWhatOthersMadeOfIt(t *
 		m.wantConsistent(t)
 	})
 }
+
+// A page takes the place of a sealed leaf. Its parent points to it, which the process is not told, and others have lifted
+// and deleted that parent since.
+func TestSupersession_thatWasRefusedAfterItTookEffectKeepsItsPage(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		_, _, entries := m.content(t)
+		m.putNode(t, "page_leaf", &node{entries: entries, sealed: true})
+		m.putNode(t, "page_inner", &node{pages: []pointer{{"", "page_leaf"}}})
+		m.putNode(t, indexName, &node{pages: []pointer{{"", "page_inner"}}})
+		m.on(put, "page_inner", func(run func() error) error {
+			wantNoError(t, run())
+			m.mu.Lock()
+			n := m.show(t, "page_inner").node
+			m.mu.Unlock()
+			m.putNode(t, indexName, &node{pages: n.pages})
+			m.mu.Lock()
+			m.secrets["page_inner"].destroyed = len(m.secrets["page_inner"].versions)
+			m.mu.Unlock()
+			return ErrConflict
+		})
+		save(t, m.store(), under("y", "bob"))
+		m.wantRulesUsed(t)
+		wantFoundAll(t, m.store(), 2)
+		m.wantConsistent(t)
+	})
+}
