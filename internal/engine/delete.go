@@ -27,14 +27,34 @@ func (s *Store) DeleteToken(ctx context.Context, id string) (err error) {
 	if err := cmp.Or(ctx.Err(), oauthstore.CheckID(id)); err != nil {
 		return err
 	}
-	g, err := s.destroy(ctx, id, s.checkIndex)
-	before := s.unforgotten.take(id)
-	if err != nil && (len(before) == 0 || !errors.Is(err, oauthstore.ErrTokenNotFound)) {
-		s.unforgotten.add(gone{id: id, claims: before})
+	g, err := s.destroyed(ctx, id, s.checkIndex)
+	if err != nil {
 		return err
 	}
-	g.claims = append(g.claims, before...) // if there is no record now, this call does the second half of an earlier one
-	return s.forget(ctx, tidyDelete, []gone{g})
+	err = s.forget(ctx, tidyDelete, []gone{g})
+	if err != nil {
+		s.abandoned.add(id, deleted, g.claims...)
+	}
+	return err
+}
+
+// destroyed is destroy, and adds the claims whose entries failed calls have left to those that are to be removed. If there
+// is no record, but an earlier delete of this process has failed, this is its second half. What fails itself is remembered.
+func (s *Store) destroyed(ctx context.Context, id string, check func(context.Context, gone) error) (gone, error) {
+	g, err := s.destroy(ctx, id, check)
+	var left []leftover
+	switch {
+	case err == nil:
+		left = s.abandoned.take(id, func(l leftover) bool { return l.fate != open })
+	case errors.Is(err, oauthstore.ErrTokenNotFound):
+		if left = s.abandoned.take(id, func(l leftover) bool { return l.fate == deleted }); len(left) > 0 {
+			err = nil
+		}
+	default:
+		s.abandoned.add(id, deleted, g.claims...)
+	}
+	g.claims = append(g.claims, claimsOfAll(left)...)
+	return g, err
 }
 
 // DeleteTokens implements oauthstore.TokenStore. Tokens that cannot be deleted do not keep the others
@@ -53,13 +73,13 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 		keys[e.ID] = append(keys[e.ID], e.key())
 	}
 	var mu sync.Mutex
-	var deleted []gone
+	var all []gone
 	var failed error
 	err = inParallel(ctx, s.driver.Limits().Parallel, ids(entries), func(ctx context.Context, id string) error {
 		if s.bulk.stalled() {
 			return oauthstore.ErrUnavailable // the service was tried for long enough
 		}
-		g, err := s.destroy(ctx, id, nil)
+		g, err := s.destroyed(ctx, id, nil)
 		s.bulk.wrote(err)
 		mu.Lock()
 		defer mu.Unlock()
@@ -68,11 +88,16 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 			return nil
 		}
 		g.keys = keys[id]
-		g.claims = append(g.claims, s.unforgotten.take(id)...)
-		deleted = append(deleted, g)
+		all = append(all, g)
 		return nil
 	})
-	err = errors.Join(cmp.Or(failed, err), s.forget(ctx, TidyAll, deleted))
+	forgotten := s.forget(ctx, TidyAll, all)
+	for _, g := range all {
+		if forgotten != nil {
+			s.abandoned.add(g.id, deleted, g.claims...)
+		}
+	}
+	err = errors.Join(cmp.Or(failed, err), forgotten)
 	if !s.index.single() {
 		s.compact(ctx)
 	}
@@ -213,15 +238,10 @@ func (s *Store) claimsOf(ctx context.Context, name string, r Record) []string {
 // of writers that must have died. Another one may belong to an insert that is under way.
 //
 // Step delete.5.
-func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) (err error) {
+func (s *Store) forget(ctx context.Context, tidy int, deleted []gone) error {
 	if len(deleted) == 0 {
 		return nil
 	}
-	defer func() {
-		if err != nil {
-			s.unforgotten.add(deleted...)
-		}
-	}()
 	byID := make(map[string]gone, len(deleted))
 	for _, g := range deleted {
 		byID[g.id] = g

@@ -219,6 +219,36 @@ func TestClaim_findsARecordUnderAnIDWhoseRememberedEntryHasAnotherClient(t *test
 	})
 }
 
+// The remembered leaf was sealed by another process since. What is saved goes to the page that takes its place.
+func TestTree_aSealedLeafIsNotChanged(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		save(t, m.store(), under("x", "alice"))
+		_, _, entries := m.content(t)
+		m.putNode(t, "page_leaf", &node{entries: entries})
+		m.putNode(t, indexName, &node{pages: []pointer{{"", "page_leaf"}}})
+		s := m.store()
+		_, err := s.GetTokens(t.Context()) // it remembers the leaf
+		wantNoError(t, err)
+		m.putNode(t, "page_leaf", &node{entries: entries, sealed: true})
+		m.forgetCalls()
+		save(t, s, under("y", "bob"))
+		require.LessOrEqual(t, m.count(put, "page_leaf"), 1, "which has met the conflict")
+		require.NotContains(t, m.linked(t, place{indexName, everywhere}), "page_leaf")
+		m.wantIDs(t, "x", "y")
+		m.wantConsistent(t)
+	})
+}
+
+func TestDeleteTokens_doesNotGoByWhatIsRemembered(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		s := m.store()
+		save(t, s, under("x", "alice"))
+		save(t, m.store(), under("y", "bob"))
+		wantNoError(t, s.DeleteTokens(t.Context()))
+		m.wantIDs(t)
+	})
+}
+
 // The pages after the first are read several at a time.
 func TestScan_readsPagesAhead(t *testing.T) {
 	virtually(t, func(t *testing.T) {

@@ -271,6 +271,8 @@ func TestSave_thatEndsAtTheIndexLeavesNothingOnceItIsRepeated(t *testing.T) {
 		"rename": {oauthstore.OAuthToken{ID: "z", UserName: "bob"}, func(t *testing.T, s *Store) {
 			save(t, s, oauthstore.OAuthToken{ID: "z", UserName: "alice"})
 		}},
+		// Not a repeat of the call, but another write of the same secret. The remembered index is that from before.
+		"rename, then another change": {oauthstore.OAuthToken{ID: "z", UserName: "bob"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachKind(t, func(t *testing.T, m *memory) {
@@ -284,11 +286,50 @@ func TestSave_thatEndsAtTheIndexLeavesNothingOnceItIsRepeated(t *testing.T) {
 				})
 				first, again := c.token, c.token
 				wantIs(t, s.SaveToken(ctx, &first), context.Canceled)
-				save(t, s, again)
-				c.then(t, s)
+				if c.then == nil {
+					save(t, s, oauthstore.OAuthToken{ID: "z", Scope: "another"})
+				} else {
+					save(t, s, again)
+					c.then(t, s)
+				}
 				save(t, m.store(), under("y", "bob"))
 				m.wantConsistent(t)
 			})
 		})
 	}
+}
+
+// An insert was stored after its answer was lost. Before it looks again its process has changed the user name, and not
+// learnt that either. The insert knows itself then, and leaves the entry of that change.
+func TestInsert_thatIsFoundWhenItStartsOverLeavesTheEntryOfALaterRename(t *testing.T) {
+	withTombstones(t, func(t *testing.T, m *memory) {
+		s := m.store()
+		var late func() error
+		m.on(put, xName, func(run func() error) error {
+			late = run
+			return oauthstore.ErrUnavailable
+		})
+		m.onLater(1, get, xName, func(run func() error) error { // where the insert looks what has become of its write
+			err := run()
+			m.on(get, xName, func(run func() error) error { // where it starts over
+				wantNoError(t, late())
+				renaming := s
+				ctx, cancel := context.WithCancel(t.Context())
+				m.on(put, xName, func(run func() error) error {
+					err := lost(run)
+					cancel()
+					return err
+				})
+				wantIs(t, renaming.SaveToken(ctx, &oauthstore.OAuthToken{ID: "x", UserName: "bob"}), context.Canceled)
+				return run()
+			})
+			return err
+		})
+		save(t, s, under("x", "alice"))
+		m.wantRulesUsed(t)
+		m.wantConsistent(t)
+		if got := find(t, m.store(), oauthstore.OAuthToken{UserName: "bob"}); got.ID != "x" {
+			t.Errorf("found %v, want x", got)
+		}
+	})
 }

@@ -84,6 +84,11 @@ func (t *insertTries) stored(r Record) (attempt *oauthstore.Record, last bool) {
 	return t.records[i], i == len(t.records)-1
 }
 
+// made reports whether the nonce is that of an attempt.
+func (t *insertTries) made(nonce string) bool {
+	return slices.ContainsFunc(t.records, func(a *oauthstore.Record) bool { return a.Incarnation == nonce })
+}
+
 // maxInserts is how many attempts a save makes to insert its token if the service fails. Each attempt begins with an entry
 // of its own, and the service's client may not have tried again.
 const maxInserts = 4
@@ -154,7 +159,8 @@ func (s *Store) inserted(ctx context.Context, l *lookup, tries *insertTries) *oa
 	for _, f := range l.loaded {
 		r, last := tries.stored(f.state.rec)
 		if last { // else the read may be older than a later attempt
-			s.releaseAbandoned(ctx, f.name, []string{r.Incarnation})
+			earlier := s.abandoned.take(f.id, func(l leftover) bool { return l.fate == open && tries.made(nonceOf(l.claim)) })
+			s.withdraw(ctx, f.id, claimsOfAll(earlier), []string{r.Incarnation})
 		}
 		if r != nil {
 			return r
@@ -194,19 +200,19 @@ func (s *Store) update(ctx context.Context, l *lookup, f *found, how saveMode) (
 	})
 	switch {
 	case isUnsettled(err):
-		s.abandoned.add(f.name, u.entries()...)
+		s.abandoned.add(f.id, open, u.made()...)
 		return nil, err
 	case err != nil:
-		u.withdraw(ctx, after.rec.Claims)
+		s.withdraw(ctx, f.id, u.made(), after.rec.Claims)
 		return nil, err
 	case try < 0:
-		u.withdraw(ctx, after.rec.Claims)
+		s.withdraw(ctx, f.id, u.made(), after.rec.Claims)
 		return u.answer, nil
 	default:
 		stands := append([]string{u.tries[try].claim}, after.rec.Claims...)
-		u.withdraw(ctx, stands)
+		s.withdraw(ctx, f.id, u.made(), stands)
 		u.drop(ctx, u.tries[try].claim)
-		s.releaseAbandoned(ctx, f.name, stands)
+		s.releaseAbandoned(ctx, f.id, stands)
 		return u.tries[try].merged.Found(nil), nil
 	}
 }
@@ -318,32 +324,20 @@ func (u *updating) claimFor(ctx context.Context, f *found, is *oauthstore.OAuthT
 		c.drop = had[maxClaims-1:]
 	}
 	if err := c.make(ctx); err != nil {
-		u.store.abandonClaim(u.name, c, err)
+		u.store.abandonClaim(c, err)
 		return nil, err
 	}
 	u.claims = append(u.claims, c)
 	return c, nil
 }
 
-// entries are the entries of the claims.
-func (u *updating) entries() []entry {
-	all := make([]entry, len(u.claims))
+// made returns the claims with their keys.
+func (u *updating) made() []string {
+	all := make([]string, len(u.claims))
 	for i, c := range u.claims {
-		all[i] = c.entry
+		all[i] = claimOf(c.entry)
 	}
 	return all
-}
-
-// withdraw takes back the claims but those that the record stands behind. Where one stays it does no harm for longer
-// than the grace period.
-//
-// Step rename.4.
-func (u *updating) withdraw(ctx context.Context, but []string) {
-	for _, c := range u.claims {
-		if !claims(but, c.entry.Nonce) {
-			u.store.withdraw(ctx, u.name, c.entry)
-		}
-	}
 }
 
 // drop takes out what the record has claimed and no longer does, as far as it is not in the leaf of the claim.
@@ -418,7 +412,7 @@ func (s *Store) insert(ctx context.Context, l *lookup, tries *insertTries) (*oau
 func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record, tries *insertTries) (*oauthstore.Record, error) {
 	begin := time.Now()
 	if err := c.make(ctx); err != nil {
-		s.abandonClaim(f.name, c, err)
+		s.abandonClaim(c, err)
 		return nil, err
 	}
 	next.Siblings = c.siblings
@@ -438,11 +432,11 @@ func (s *Store) place(ctx context.Context, c *claim, f *found, next *Record, tri
 	stored, last := tries.stored(after.rec) // by the incarnation: many may have written since
 	switch {
 	case last:
-		s.releaseAbandoned(ctx, f.name, []string{c.entry.Nonce})
+		s.releaseAbandoned(ctx, f.id, append([]string{c.entry.Nonce}, after.rec.Claims...))
 	case !isUnsettled(err):
-		s.withdraw(ctx, f.name, c.entry) // nothing was stored, or it was deleted
+		s.withdraw(ctx, f.id, []string{claimOf(c.entry)}, nil) // nothing was stored, or it was deleted
 	case !isOpen(err):
-		s.abandoned.add(f.name, c.entry)
+		s.abandoned.addEntry(open, c.entry)
 	}
 	if stored == nil {
 		return nil, err
@@ -551,12 +545,6 @@ const (
 	tidyInsert = 2
 	tidyDelete = 0
 )
-
-// release withdraws an entry for which nothing was stored.
-func (s *Store) release(ctx context.Context, e entry) error {
-	_, err := s.removeEntries(ctx, tidyDelete, e.key(), func(other entry) bool { return other.Nonce == e.Nonce })
-	return err
-}
 
 // removeEntries takes entries out of the leaf where k is, and returns its span.
 func (s *Store) removeEntries(ctx context.Context, tidy int, k key, obsolete func(entry) bool) (span, error) {

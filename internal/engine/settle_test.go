@@ -258,6 +258,51 @@ func TestDelete_thatFailsDoesNotBelieveAReadThatLagsBehind(t *testing.T) {
 	})
 }
 
+// The delete has taken effect, and the call ends before its answer. The repeat removes the entry.
+func TestDelete_thatEndsAtItsLastWriteIsCompletedByTheRepeat(t *testing.T) {
+	for name, deletes := range map[string]func(ctx context.Context, s *Store) error{
+		"one": func(ctx context.Context, s *Store) error { return s.DeleteToken(ctx, "x") },
+		"all": func(ctx context.Context, s *Store) error { return s.DeleteTokens(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachKind(t, func(t *testing.T, m *memory) {
+				s := m.store()
+				save(t, s, under("x", "alice"))
+				ctx, cancel := context.WithCancel(t.Context())
+				ops := deletions(m)
+				m.on(ops[len(ops)-1], xName, func(run func() error) error {
+					err := lost(run)
+					cancel()
+					return err
+				})
+				wantIs(t, deletes(ctx, s), context.Canceled)
+				m.wantIDs(t)
+				wantNoError(t, deletes(t.Context(), s))
+				m.wantEntries(t, "x", 0)
+				save(t, m.store(), under("y", "alice"))
+			})
+		})
+	}
+}
+
+// A save that failed at the index, and a delete of what another process has stored under the id.
+func TestDelete_removesWhatAFailedSaveOfTheIDHasLeft(t *testing.T) {
+	eachKind(t, func(t *testing.T, m *memory) {
+		s := m.store()
+		ctx, cancel := context.WithCancel(t.Context())
+		m.on(put, indexName, func(run func() error) error {
+			err := lost(run)
+			cancel()
+			return err
+		})
+		token := under("x", "bob")
+		wantIs(t, s.SaveToken(ctx, &token), context.Canceled)
+		save(t, m.store(), under("x", "alice"))
+		remove(t, s, "x")
+		m.wantEntries(t, "x", 0)
+	})
+}
+
 func deletions(m *memory) []string {
 	if m.tombstones {
 		return []string{bury, destroy}

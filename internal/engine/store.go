@@ -36,8 +36,7 @@ type Store struct {
 	leases   *leases
 	bulk     *bulk // nil unless this is for one
 
-	abandoned   *abandoned
-	unforgotten *unforgotten
+	abandoned *abandoned
 }
 
 // New returns a store. It does no I/O.
@@ -49,7 +48,7 @@ func New(d Driver, c codec.Codec, timeout time.Duration) *Store {
 	return &Store{
 		driver: d, codec: c, sealer: sealer, timeout: timeout,
 		locks: new(locks), index: new(tree), queues: new(queues), leases: new(leases),
-		abandoned: new(abandoned), unforgotten: new(unforgotten),
+		abandoned: new(abandoned),
 	}
 }
 
