@@ -61,8 +61,8 @@ func (l *listing) read(ctx context.Context, ids []string, yield func(id string, 
 	})
 }
 
-// failed counts a read and reports whether the service has failed. More reads than those of one batch, and than are made
-// at a time, have to go without answer: one connection that breaks may be behind these.
+// failed counts a read and reports whether the service has failed. More reads must go without answer than are made at a
+// time plus those of one batch: all of these may have been on one connection, which broke.
 func (l *listing) failed(err error) bool {
 	limits := l.store.driver.Limits()
 	switch {
@@ -76,7 +76,7 @@ func (l *listing) failed(err error) bool {
 		l.silent++
 	}
 	l.err = cmp.Or(l.err, err)
-	return l.silent >= limits.Parallel+limits.Batch || !l.answered && l.refused >= maxRefused
+	return l.silent > limits.Parallel+limits.Batch || !l.answered && l.refused >= maxRefused
 }
 
 // end returns the first error if no read was answered.

@@ -217,6 +217,51 @@ func TestGetTokens_ofAServiceThatFailsIsItsErrorAfterFewReads(t *testing.T) {
 	}
 }
 
+// All reads that are made at a time may be on one connection. If it breaks, none of them is answered, but the next one is.
+func TestGetTokens_goesOnAfterOneConnectionHasBroken(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		m.limits.Parallel, m.limits.Batch = 16, 0
+		ids := fill(t, m.store(), 100)
+		for name, read := range map[string]func(s *Store) (read, unread int){
+			"GetTokens": func(s *Store) (int, int) {
+				tokens, err := s.GetTokens(t.Context())
+				var some *oauthstore.UnreadableTokensError
+				require.ErrorAs(t, err, &some)
+				return len(tokens), len(some.Tokens)
+			},
+			"Tokens": func(s *Store) (int, int) {
+				read, unread, last := allOf(t.Context(), s)
+				require.NoError(t, last)
+				return len(read), len(unread)
+			},
+		} {
+			m.breaking(16, ids...)
+			read, unread := read(m.store())
+			require.Equal(t, 84, read, name)
+			require.Equal(t, 16, unread, name)
+		}
+		m.around = nil
+	})
+}
+
+// breaking leaves the first n reads of these tokens without an answer.
+func (m *memory) breaking(n int, ids ...string) {
+	m.around = func(_ context.Context, c call, run func() error) error {
+		id, ok := decodeID(c.name)
+		m.mu.Lock()
+		breaks := ok && n > 0 && slices.Contains(ids, id)
+		if breaks {
+			n--
+		}
+		m.mu.Unlock()
+		if breaks {
+			return fmt.Errorf("the connection: %w", oauthstore.ErrUnavailable)
+		}
+		return run()
+	}
+}
+
 // A policy may allow a caller the tokens of one team. Their ids are next to each other.
 func TestGetTokens_whereMostAreDeniedReturnsTheOthers(t *testing.T) {
 	virtually(t, func(t *testing.T) {
