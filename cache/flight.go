@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/overdue"
 	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
@@ -112,13 +113,12 @@ func (s *Store) launch(ctx context.Context, k key) *flight {
 	return f
 }
 
-// inTime makes the error of a request whose time was up say so. It does not wrap err: the context that has ended is not
-// the caller's.
+// inTime makes the error of a request whose time was up say so. That a token was not found is an answer all the same.
 func (s *Store) inTime(ctx context.Context, err error) error {
-	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, oauthstore.ErrTokenNotFound) || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("%w: cache: no answer in %v: %v", oauthstore.ErrUnavailable, s.timeout, err)
+	return overdue.New(fmt.Sprintf("cache: no answer in %v", s.timeout), err)
 }
 
 // land ends the flight, unless it has ended.

@@ -5,6 +5,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -306,6 +307,24 @@ func timeTimeout(t *testing.T) {
 	require.ErrorIs(t, err, oauthstore.ErrUnavailable)
 	require.NotErrorIs(t, err, context.DeadlineExceeded, "the caller's context has not ended")
 	require.Equal(t, 5*time.Second, time.Since(begun))
+}
+
+// The wrapped store may return an error of its own as the time ends.
+func TestTimeout_hidesNothingButTheContext(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	s := newCache(t, newBackend(), WithTimeout(5*time.Second))
+	for _, class := range []error{oauthstore.ErrAccessDenied, oauthstore.ErrThrottled, oauthstore.ErrUnavailable} {
+		err := s.inTime(ctx, fmt.Errorf("%w (%w)", ctx.Err(), &oauthstore.TokenError{ID: "1", Err: class}))
+		require.ErrorIs(t, err, class)
+		require.ErrorIs(t, err, oauthstore.ErrUnavailable)
+		require.ErrorAs(t, err, new(*oauthstore.TokenError))
+		require.NotErrorIs(t, err, context.DeadlineExceeded, "the caller's context has not ended")
+		require.Equal(t, 1, strings.Count(err.Error(), oauthstore.ErrUnavailable.Error()), err)
+	}
+	for _, answer := range []error{nil, oauthstore.ErrTokenNotFound} {
+		require.Equal(t, answer, s.inTime(ctx, answer))
+	}
 }
 
 // The monotonic clock may stand still while a process is frozen, the other one may be set back: the greater age counts.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/overdue"
 )
 
 // maxCall is how long a call about one record goes on if its caller has set no deadline; it is never less than two steps
@@ -29,7 +29,7 @@ func (s *Store) bound(caller context.Context) (ctx context.Context, end func(err
 	timer := time.AfterFunc(most, func() { cancel(errOverdue) })
 	return context.WithValue(ctx, timerKey{}, boundTimer{timer, most}), func(err *error) {
 		if *err != nil && caller.Err() == nil && context.Cause(ctx) == errOverdue {
-			*err = &overdue{fmt.Sprintf("gave up after %v", most), *err}
+			*err = overdue.New(fmt.Sprintf("gave up after %v", most), *err)
 		}
 		timer.Stop()
 		cancel(nil)
@@ -47,26 +47,6 @@ func progressed(ctx context.Context) {
 		t.Reset(t.most)
 	}
 }
-
-// overdue is oauthstore.ErrUnavailable: the service has not answered in time. It hides that a context has ended, as the
-// caller's has not.
-type overdue struct {
-	what string
-	err  error
-}
-
-// Error implements error.
-func (o *overdue) Error() string {
-	return oauthstore.ErrUnavailable.Error() + ": " + o.what + ": " + o.err.Error()
-}
-
-// Is implements what errors.Is asks for.
-func (o *overdue) Is(target error) bool {
-	return target == oauthstore.ErrUnavailable || !isContext(target) && errors.Is(o.err, target)
-}
-
-// As implements what errors.As asks for.
-func (o *overdue) As(target any) bool { return errors.As(o.err, target) }
 
 func isContext(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)

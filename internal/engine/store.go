@@ -12,6 +12,7 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/codec"
+	"github.com/oauthstore/oauthstore/internal/overdue"
 	"github.com/oauthstore/oauthstore/internal/panics"
 )
 
@@ -154,9 +155,9 @@ func (s *Store) failure(ctx, bounded context.Context, err error) error {
 	}
 	switch {
 	case bounded.Err() != nil:
-		return &overdue{fmt.Sprintf("no answer in %v", s.timeout), err}
+		return overdue.New(fmt.Sprintf("no answer in %v", s.timeout), err)
 	case isContext(err):
-		return &overdue{"no answer", err}
+		return overdue.New("no answer", err)
 	}
 	return err
 }
