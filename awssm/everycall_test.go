@@ -131,7 +131,7 @@ func scenes() map[string]scene {
 			before: func(f fixture, d *driver) { save(f, "a") },
 			do: func(f fixture, d *driver) (string, error) {
 				var names []string
-				err := d.List(f.ctx, func(name string) bool { names = append(names, name); return true })
+				err := d.List(f.ctx, func(page []string) bool { names = append(names, page...); return true })
 				slices.Sort(names)
 				return strings.Join(names, " "), err
 			},

@@ -21,7 +21,7 @@ var errEndless = errors.New("the server gives a NextToken again that it gave bef
 
 // List implements engine.Lister. A page may be empty and yet have a successor, since the service filters page by
 // page (API reference, ListSecrets, NextToken). The list may lag behind by five minutes (the same, description).
-func (d *driver) List(ctx context.Context, yield func(name string) bool) error {
+func (d *driver) List(ctx context.Context, yield func(names []string) bool) error {
 	in := &sm.ListSecretsInput{
 		MaxResults: aws.Int32(maxPage),
 		Filters:    []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{d.prefix}}},
@@ -32,10 +32,14 @@ func (d *driver) List(ctx context.Context, yield func(name string) bool) error {
 		if err != nil {
 			return d.fail("ListSecrets", "", false, err)
 		}
+		var names []string
 		for _, entry := range out.SecretList {
-			if name, ok := d.ownName(entry); ok && !yield(name) {
-				return nil
+			if name, ok := d.ownName(entry); ok {
+				names = append(names, name)
 			}
+		}
+		if !yield(names) {
+			return nil
 		}
 		token := aws.ToString(out.NextToken)
 		switch {

@@ -40,8 +40,8 @@ func numbered(prefix string, n int) (full, names []string) {
 // list returns the names that a driver lists until the list ends.
 func (f fixture) list(d *driver) ([]string, error) {
 	names := []string{}
-	err := d.List(f.ctx, func(name string) bool {
-		names = append(names, name)
+	err := d.List(f.ctx, func(page []string) bool {
+		names = append(names, page...)
 		return true
 	})
 	return names, err
@@ -197,16 +197,30 @@ func TestList_stopsWhereYieldSaysSo(t *testing.T) {
 	full, _ := numbered("oauthstore/", 201)
 	f := start(t)
 	f.createAll(full...)
-	for after, calls := range map[int]int{1: 1, 99: 1, 100: 1, 101: 2, 200: 2, 201: 3} {
+	for pages := 1; pages <= 3; pages++ {
 		f.srv.ResetRequests()
 		got := 0
-		require.NoError(t, f.driver().List(f.ctx, func(string) bool {
+		require.NoError(t, f.driver().List(f.ctx, func([]string) bool {
 			got++
-			return got < after
+			return got < pages
 		}))
-		require.Equal(t, after, got)
-		require.Equal(t, calls, f.srv.Count("ListSecrets"), "stopped after %d", after)
+		require.Equal(t, pages, got)
+		require.Equal(t, pages, f.srv.Count("ListSecrets"))
 	}
+}
+
+// The filter lets the secrets of a longer prefix through. A page of these yields no names, but the service has answered.
+func TestList_yieldsOnceForEachPage(t *testing.T) {
+	others, _ := numbered("oauthstore/staging/", 200)
+	f := start(t)
+	f.createAll(append(others, "oauthstore/token_a")...)
+	var pages []int
+	require.NoError(t, f.driver().List(f.ctx, func(names []string) bool {
+		pages = append(pages, len(names))
+		return true
+	}))
+	require.Len(t, pages, 3)
+	require.ElementsMatch(t, []int{0, 0, 1}, pages)
 }
 
 func TestList_filesFailuresOfAnyPage(t *testing.T) {
@@ -243,7 +257,7 @@ func TestList_endsWithTheContext(t *testing.T) {
 		f.srv.ResetRequests()
 		ctx, cancel := context.WithCancel(f.ctx)
 		cancel()
-		err := f.driver().List(ctx, func(string) bool { panic("nothing can be known") })
+		err := f.driver().List(ctx, func([]string) bool { panic("nothing can be known") })
 		require.ErrorIs(t, err, context.Canceled)
 		require.Zero(t, f.srv.Count())
 	})
@@ -252,20 +266,20 @@ func TestList_endsWithTheContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(f.ctx)
 		defer cancel()
 		got := 0
-		err := f.driver().List(ctx, func(string) bool {
+		err := f.driver().List(ctx, func([]string) bool {
 			cancel()
 			got++
 			return true
 		})
 		require.ErrorIs(t, err, context.Canceled)
-		require.Equal(t, 100, got)
+		require.Equal(t, 1, got)
 		require.Equal(t, 1, f.srv.Count())
 	})
 	t.Run("that ends while the service hangs", func(t *testing.T) {
 		f.srv.Inject(testserver.Fault{Op: "ListSecrets", Kind: testserver.Hang})
 		ctx, cancel := context.WithTimeout(f.ctx, 20*time.Millisecond)
 		defer cancel()
-		err := f.driver().List(ctx, func(string) bool { return true })
+		err := f.driver().List(ctx, func([]string) bool { return true })
 		enginetest.RequireClass(t, err, oauthstore.ErrUnavailable, context.DeadlineExceeded)
 	})
 }

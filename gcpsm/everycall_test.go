@@ -248,7 +248,7 @@ func scenes() map[string]scene {
 			before: func(t *testing.T, b backend, d *driver) { b.save(t, "a") },
 			do: func(d *driver) (string, error) {
 				var names []string
-				err := d.List(context.Background(), func(name string) bool { names = append(names, name); return true })
+				err := d.List(context.Background(), func(page []string) bool { names = append(names, page...); return true })
 				slices.Sort(names)
 				return strings.Join(names, " "), err
 			},

@@ -13,7 +13,7 @@ import (
 
 // List implements engine.Lister. Listing counts against the project's 600 reads a minute, so pages are as large
 // as they come. A page that fails is tried again by itself: the pages before it are not read twice.
-func (d *driver) List(ctx context.Context, yield func(name string) bool) error {
+func (d *driver) List(ctx context.Context, yield func(names []string) bool) error {
 	req := &pb.ListSecretsRequest{Parent: d.parent, PageSize: maxPage, Filter: d.filter()}
 	list := func() *pager[*pb.Secret] {
 		return &pager[*pb.Secret]{Observer: d.observer, op: "ListSecrets", list: d.client.ListSecrets(ctx, req, readRetry)}
@@ -25,10 +25,18 @@ func (d *driver) List(ctx context.Context, yield func(name string) bool) error {
 		secrets = list()
 		secret, err = secrets.next(ctx)
 	}
+	var names []string // of the page so far
 	for ; err == nil; secret, err = secrets.next(ctx) {
-		if name := d.nameIn(secret.GetName()); name != "" && !yield(name) {
+		if name := d.nameIn(secret.GetName()); name != "" {
+			names = append(names, name)
+		}
+		if secrets.list.PageInfo().Remaining() > 0 {
+			continue
+		}
+		if !yield(names) {
 			return nil
 		}
+		names = nil
 	}
 	if errors.Is(err, iterator.Done) {
 		return nil

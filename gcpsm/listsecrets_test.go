@@ -70,8 +70,8 @@ func (b backend) make(t *testing.T, secret string) {
 
 // listing returns the names that a list yields, sorted.
 func listing(ctx context.Context, d engine.Lister) (names []string, err error) {
-	err = d.List(ctx, func(name string) bool {
-		names = append(names, name)
+	err = d.List(ctx, func(page []string) bool {
+		names = append(names, page...)
 		return true
 	})
 	slices.Sort(names)
@@ -210,18 +210,34 @@ func TestList_mayLagBehind(t *testing.T) {
 }
 
 func TestList_thatIsToStopMakesNoFurtherCall(t *testing.T) {
-	for _, names := range []int{1, 2} { // in the middle of a page and at its end
+	for pages := 1; pages <= 4; pages++ {
 		b := newBackend(t)
 		b.fill(t, 7)
 		n := 0
-		err := b.inPages(t).List(context.Background(), func(string) bool {
+		err := b.inPages(t).List(context.Background(), func([]string) bool {
 			n++
-			return n < names
+			return n < pages
 		})
 		require.NoError(t, err)
-		require.Equal(t, names, n)
-		require.Equal(t, 1, b.srv.Count())
+		require.Equal(t, pages, n)
+		require.Equal(t, pages, b.srv.Count())
 	}
+}
+
+// The filter lets every name through that holds the prefix. A page of others yields no names, but the service has answered.
+func TestList_yieldsOnceForEachPage(t *testing.T) {
+	b := newBackend(t)
+	for i := range 4 {
+		b.make(t, fmt.Sprintf("other-oauthstore__token_%d", i))
+	}
+	b.make(t, "oauthstore__token_a")
+	var pages []int
+	require.NoError(t, b.inPages(t).List(context.Background(), func(names []string) bool {
+		pages = append(pages, len(names))
+		return true
+	}))
+	require.Len(t, pages, 3)
+	require.ElementsMatch(t, []int{0, 0, 1}, pages)
 }
 
 func TestList_thatIsDenied(t *testing.T) {
@@ -327,13 +343,13 @@ func TestList_endsWithItsContext(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	n := 0
-	err := d.List(ctx, func(string) bool {
+	err := d.List(ctx, func([]string) bool {
 		n++
 		cancel()
 		return true
 	})
 	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, 2, n, "the page that was read")
+	require.Equal(t, 1, n, "the page that was read")
 	require.Equal(t, 1, b.srv.Count())
 
 	_, err = listing(ctx, d)

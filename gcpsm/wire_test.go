@@ -62,7 +62,7 @@ func calls(t *testing.T, d *driver) map[string]error {
 	_, _, access := d.Get(ctx, "token_a", engine.None)
 	_, create := d.Put(ctx, "token_a", engine.None, enginetest.SecretRecord(), 0)
 	_, add := d.Put(ctx, "token_a", rev{number: 1, floor: 1}.encode(), enginetest.SecretRecord(), 0)
-	return map[string]error{"access": access, "list": d.List(ctx, func(string) bool { return true }), "create": create, "add": add}
+	return map[string]error{"access": access, "list": d.List(ctx, func([]string) bool { return true }), "create": create, "add": add}
 }
 
 func answering(code codes.Code, message string, details ...protoadapt.MessageV1) func(context.Context) error {

@@ -66,7 +66,7 @@ func scenes() map[string]scene {
 	}
 	list := func(d *driver) (string, error) {
 		var names []string
-		err := d.List(ctx, func(name string) bool { names = append(names, name); return true })
+		err := d.List(ctx, func(page []string) bool { names = append(names, page...); return true })
 		slices.Sort(names)
 		return strings.Join(names, " "), err
 	}

@@ -12,7 +12,7 @@ var secretName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 // secrets too.
 //
 // Version 1 answers in the same form, so the answer settles nothing and the mount is looked at before.
-func (d *driver) List(ctx context.Context, yield func(name string) bool) error {
+func (d *driver) List(ctx context.Context, yield func(names []string) bool) error {
 	if err := d.checkMount(ctx); err != nil {
 		return err
 	}
@@ -25,11 +25,13 @@ func (d *driver) List(ctx context.Context, yield func(name string) bool) error {
 	if !ok { // nothing there is a 404: this must not pass for it
 		return d.fail(op, "", false, errors.New("an answer without names"))
 	}
+	var names []string
 	for _, key := range keys {
-		if name, _ := key.(string); d.mayBeOurs(name) && !yield(name) {
-			return nil
+		if name, _ := key.(string); d.mayBeOurs(name) {
+			names = append(names, name)
 		}
 	}
+	yield(names)
 	return nil
 }
 

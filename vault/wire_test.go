@@ -45,7 +45,7 @@ func calls(t *testing.T, d *driver) map[string]error {
 	ctx := t.Context()
 	_, _, get := d.Get(ctx, "token_a", engine.None)
 	d.isV2.Store(true)
-	list := d.List(ctx, func(string) bool { return true })
+	list := d.List(ctx, func([]string) bool { return true })
 	_, put := d.Put(ctx, "token_a", "1", enginetest.SecretRecord(), 0)
 	_, create := d.Put(ctx, "token_a", "0", enginetest.SecretRecord(), 0)
 	return map[string]error{"get": get, "list": list, "put": put, "create": create, "delete": d.Delete(ctx, "token_a", "1", engine.Record{})}

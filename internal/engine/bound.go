@@ -42,8 +42,14 @@ type boundTimer struct {
 }
 
 // progressed lets the time of a bounded call begin again: one of many records was read.
-func progressed(ctx context.Context) {
-	if t, ok := ctx.Value(timerKey{}).(boundTimer); ok && t.Stop() {
+func progressed(ctx context.Context) { untimed(ctx, func() {}) }
+
+// untimed stops the time of a bounded call while do runs. Then the time begins again.
+func untimed(ctx context.Context, do func()) {
+	t, ok := ctx.Value(timerKey{}).(boundTimer)
+	running := ok && t.Stop()
+	do()
+	if running {
 		t.Reset(t.most)
 	}
 }

@@ -187,7 +187,7 @@ func TestDeleteTokens_endsWhereNothingGetsThrough(t *testing.T) {
 	})
 }
 
-// A list ends if the service shows no name for a minute, and goes on as long as it shows some.
+// A list ends if the service does not answer for a minute, and goes on as long as it does.
 func TestBound_aListThatHangsEndsInAMinute(t *testing.T) {
 	for name, do := range map[string]func(context.Context, *Store) error{
 		"Repair": func(ctx context.Context, s *Store) error {
@@ -226,4 +226,65 @@ func TestBound_aListThatHangsEndsInAMinute(t *testing.T) {
 			})
 		}
 	}
+}
+
+// foreign is a service whose list begins with answers in which no name is the store's own, each of them slow.
+type foreign struct{ *memory }
+
+func (f foreign) List(ctx context.Context, yield func(names []string) bool) error {
+	for range 20 {
+		if pass(ctx, 10*time.Second); ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !yield(nil) {
+			return nil
+		}
+	}
+	return f.memory.List(ctx, yield)
+}
+
+func TestBound_aListGoesOnAsLongAsTheServiceAnswers(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		s := New(foreign{m}, encrypting(t), DefaultTimeout)
+		save(t, s, under("x", "alice"))
+		if report, err := s.Repair(t.Context(), oauthstore.RepairOptions{}); err != nil {
+			t.Errorf("Repair: got %+v and error %v", report, err)
+		}
+		if report, err := s.Rekey(t.Context(), oauthstore.RekeyOptions{}); err != nil {
+			t.Errorf("Rekey: got %+v and error %v", report, err)
+		}
+	})
+}
+
+// What the caller does between the answers, in a Progress for example, does not count.
+func TestBound_aListWaitsForItsCaller(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		n := 0
+		err := New(m, codec.JSON{}, DefaultTimeout).list(t.Context(), func(string) {
+			n++
+			time.Sleep(2 * maxCall)
+		})
+		if err != nil || n != 2 {
+			t.Errorf("got %d names and error %v, want 2", n, err)
+		}
+	})
+}
+
+func TestBound_aListThatItsCallerEndsSaysSoOnce(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		save(t, m.store(), under("x", "alice"))
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		err := m.store().list(ctx, func(string) {
+			n++
+			cancel()
+		})
+		if err != context.Canceled || n != 1 {
+			t.Errorf("got %d names and error %v, want 1 and only that the context has ended", n, err)
+		}
+	})
 }

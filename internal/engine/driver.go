@@ -81,9 +81,10 @@ type Prober interface {
 // A Lister is a Driver that lists its secrets.
 type Lister interface {
 	// List calls yield with the names of the secrets under the prefix, without it, in any order, until there are
-	// no more or yield returns false. What was made or deleted lately may be missing or still be there: services
-	// list with delay. Names that are not the store's own are left out, as far as the prefix tells.
-	List(ctx context.Context, yield func(name string) bool) error
+	// no more or yield returns false. It calls yield once for each answer of the service, with no names if none of
+	// them is the store's own, as far as the prefix tells. Secrets that were lately made or deleted may be missing or
+	// still be there: services list with delay.
+	List(ctx context.Context, yield func(names []string) bool) error
 }
 
 // A Rev is a revision of a secret, opaque to the engine.

@@ -385,7 +385,7 @@ func (m *memory) Delete(ctx context.Context, name string, base Rev, tombstone Re
 
 // List lists the secrets, with those that were deleted while their versions are kept, but for what was made
 // lately.
-func (m *memory) List(ctx context.Context, yield func(name string) bool) error {
+func (m *memory) List(ctx context.Context, yield func(names []string) bool) error {
 	var names []string
 	err := m.call(ctx, call{op: "list"}, func() error {
 		for name, s := range m.secrets {
@@ -396,10 +396,8 @@ func (m *memory) List(ctx context.Context, yield func(name string) bool) error {
 		return nil
 	})
 	slices.Sort(names)
-	for _, name := range names {
-		if !yield(name) {
-			break
-		}
+	if err == nil {
+		yield(names)
 	}
 	return err
 }

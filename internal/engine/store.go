@@ -127,8 +127,8 @@ func (s *Store) remove(ctx context.Context, name string, base Rev, tombstone Rec
 	return s.told(ctx, name, s.failure(ctx, bounded, err))
 }
 
-// list is the driver's List. Without a deadline of the caller's it ends if the service shows no name for as long as a call
-// about one record may take.
+// list is the driver's List. If the caller has set no deadline, it ends if the service does not answer for as long as a
+// call about one record may take. The time that yield takes does not count.
 func (s *Store) list(caller context.Context, yield func(name string)) (err error) {
 	lister, ok := s.driver.(Lister)
 	if !ok {
@@ -136,12 +136,18 @@ func (s *Store) list(caller context.Context, yield func(name string)) (err error
 	}
 	ctx, end := s.bound(caller)
 	defer end(&err)
-	err = lister.List(ctx, func(name string) bool {
-		progressed(ctx)
-		yield(name)
+	err = lister.List(ctx, func(names []string) bool {
+		untimed(ctx, func() {
+			for i := 0; i < len(names) && ctx.Err() == nil; i++ {
+				yield(names[i])
+			}
+		})
 		return ctx.Err() == nil
 	})
-	return s.failure(ctx, ctx, cmp.Or(err, ctx.Err()))
+	if err != nil {
+		return s.failure(ctx, ctx, err)
+	}
+	return ctx.Err()
 }
 
 // failure adds to err what the service's client may not say: that the caller's context has ended, or that the service
