@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauthstore/oauthstore"
+	"github.com/oauthstore/oauthstore/internal/engine"
 	"github.com/oauthstore/oauthstore/vault/vaulttest"
 )
 
@@ -42,6 +43,19 @@ type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
+// cutOffAt returns a client over a transport that cuts answer n off.
+func cutOffAt(t *testing.T, srv *vaulttest.Server, n int, err error) (*api.Client, *cutOff) {
+	t.Helper()
+	config := api.DefaultConfig()
+	config.Address = srv.URL()
+	cut := &cutOff{RoundTripper: config.HttpClient.Transport, countdown: n, err: err}
+	config.HttpClient.Transport = cut
+	client, err := api.NewClient(config)
+	require.NoError(t, err)
+	client.SetToken(srv.RootToken())
+	return client, cut
+}
+
 // An answer that ends in its middle was lost: after a write the store looks what has become of it.
 func TestAnswersThatAreCutOffAreLostAnswers(t *testing.T) {
 	for what, broke := range map[string]error{
@@ -70,13 +84,7 @@ func TestAnswersThatAreCutOffAreLostAnswers(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, before.SaveToken(t.Context(), &oauthstore.OAuthToken{ID: "1", AccessToken: "a"}))
 
-				config := api.DefaultConfig()
-				config.Address = srv.URL()
-				cut := &cutOff{RoundTripper: config.HttpClient.Transport, countdown: n, err: broke}
-				config.HttpClient.Transport = cut
-				client, err := api.NewClient(config)
-				require.NoError(t, err)
-				client.SetToken(srv.RootToken())
+				client, cut := cutOffAt(t, srv, n, broke)
 				s, err := New(client)
 				require.NoError(t, err)
 				err = do(s)
@@ -92,4 +100,18 @@ func TestAnswersThatAreCutOffAreLostAnswers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The reason is shown of a write too, though no other text of the client is.
+func TestAnswersThatAreCutOffGiveTheReason(t *testing.T) {
+	b := newBackend(t)
+	client, cut := cutOffAt(t, b.srv, -1, io.ErrUnexpectedEOF)
+	d := b.driver()
+	d.client = client
+	_, err := d.Put(t.Context(), "token_a", engine.None, engine.Record{WriteID: "1"}, 0)
+	require.NoError(t, err) // the mount is known now
+	cut.countdown = 0
+	_, err = d.Put(t.Context(), "token_b", engine.None, engine.Record{WriteID: "1"}, 0)
+	require.Equal(t, http.MethodPut, cut.cut)
+	require.EqualError(t, err, "vault: write secret/oauthstore/token_b: service unavailable: unexpected EOF")
 }

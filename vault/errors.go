@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -89,6 +90,8 @@ func (d *driver) fault(op, secret string, quiet bool, err error) error {
 		f.Message = notVault
 	case !quiet || errors.As(err, &request):
 		f.Message = engine.Redact(err.Error(), d.sent()...)
+	case errors.Is(err, io.ErrUnexpectedEOF): // the answer was cut off
+		f.Message = io.ErrUnexpectedEOF.Error()
 	}
 	return f
 }
