@@ -102,17 +102,17 @@ func TestCode_showsNothingUnusual(t *testing.T) {
 func TestNew_namesWhatMakesNoSense(t *testing.T) {
 	good := &oauth2.Config{ClientID: "id", Endpoint: oauth2.Endpoint{TokenURL: "https://example.com/token"}}
 	for want, try := range map[string]func() (*Tokens, error){
-		"tokensource: there is no store":                                func() (*Tokens, error) { return New(nil, good) },
-		"tokensource: the config has no ClientID":                       func() (*Tokens, error) { return New(memory.New(), nil) },
-		"tokensource: the config has no Endpoint.TokenURL":              func() (*Tokens, error) { return New(memory.New(), &oauth2.Config{ClientID: "id"}) },
-		"tokensource: WithEarlyRefresh: a time is less than 0":          func() (*Tokens, error) { return New(memory.New(), good, WithEarlyRefresh(-1, 0)) },
-		"tokensource: WithLeeway: is less than 0":                       func() (*Tokens, error) { return New(memory.New(), good, WithLeeway(-1)) },
-		"tokensource: WithLease: want at least a second, or 0 for none": func() (*Tokens, error) { return New(memory.New(), good, WithLease(1)) },
-		"tokensource: WithMaxAttempts: want at least 1":                 func() (*Tokens, error) { return New(memory.New(), good, WithMaxAttempts(0)) },
-		"tokensource: WithDefaultLifetime: want more than 0":            func() (*Tokens, error) { return New(memory.New(), good, WithDefaultLifetime(0)) },
-		"tokensource: WithExpiresInUnit: want more than 0":              func() (*Tokens, error) { return New(memory.New(), good, WithExpiresInUnit(0)) },
-		"tokensource: WithHTTPClient: is nil":                           func() (*Tokens, error) { return New(memory.New(), good, WithHTTPClient(nil)) },
-		"tokensource: WithObserver: is nil":                             func() (*Tokens, error) { return New(memory.New(), good, WithObserver(nil)) },
+		"tokensource: there is no store":                                         func() (*Tokens, error) { return New(nil, good) },
+		"tokensource: the config has no ClientID":                                func() (*Tokens, error) { return New(memory.New(), nil) },
+		"tokensource: the config has no Endpoint.TokenURL":                       func() (*Tokens, error) { return New(memory.New(), &oauth2.Config{ClientID: "id"}) },
+		"tokensource: WithEarlyRefresh: early and jitter must not be negative":   func() (*Tokens, error) { return New(memory.New(), good, WithEarlyRefresh(-1, 0)) },
+		"tokensource: WithLeeway: leeway must not be negative":                   func() (*Tokens, error) { return New(memory.New(), good, WithLeeway(-1)) },
+		"tokensource: WithLease: lease must be at least a second, or 0 for none": func() (*Tokens, error) { return New(memory.New(), good, WithLease(1)) },
+		"tokensource: WithMaxAttempts: attempts must be at least 1":              func() (*Tokens, error) { return New(memory.New(), good, WithMaxAttempts(0)) },
+		"tokensource: WithDefaultLifetime: lifetime must be more than 0":         func() (*Tokens, error) { return New(memory.New(), good, WithDefaultLifetime(0)) },
+		"tokensource: WithExpiresInUnit: unit must be more than 0":               func() (*Tokens, error) { return New(memory.New(), good, WithExpiresInUnit(0)) },
+		"tokensource: WithHTTPClient: client must not be nil":                    func() (*Tokens, error) { return New(memory.New(), good, WithHTTPClient(nil)) },
+		"tokensource: WithObserver: observer must not be nil":                    func() (*Tokens, error) { return New(memory.New(), good, WithObserver(nil)) },
 	} {
 		if _, err := try(); err == nil || err.Error() != want {
 			t.Errorf("got error %v, want %s", err, want)

@@ -39,14 +39,14 @@ func (o *options) check() error {
 		option string
 		reason string
 	}{
-		{o.early < 0 || o.jitter < 0, "WithEarlyRefresh", "a time is less than 0"},
-		{o.leeway < 0, "WithLeeway", "is less than 0"},
-		{o.lease != 0 && o.lease < time.Second, "WithLease", "want at least a second, or 0 for none"},
-		{o.tries < 1, "WithMaxAttempts", "want at least 1"},
-		{o.lifetime <= 0, "WithDefaultLifetime", "want more than 0"},
-		{o.unit <= 0, "WithExpiresInUnit", "want more than 0"},
-		{o.client == nil, "WithHTTPClient", "is nil"},
-		{o.observe == nil, "WithObserver", "is nil"},
+		{o.early < 0 || o.jitter < 0, "WithEarlyRefresh", "early and jitter must not be negative"},
+		{o.leeway < 0, "WithLeeway", "leeway must not be negative"},
+		{o.lease != 0 && o.lease < time.Second, "WithLease", "lease must be at least a second, or 0 for none"},
+		{o.tries < 1, "WithMaxAttempts", "attempts must be at least 1"},
+		{o.lifetime <= 0, "WithDefaultLifetime", "lifetime must be more than 0"},
+		{o.unit <= 0, "WithExpiresInUnit", "unit must be more than 0"},
+		{o.client == nil, "WithHTTPClient", "client must not be nil"},
+		{o.observe == nil, "WithObserver", "observer must not be nil"},
 	} {
 		if c.bad {
 			return fmt.Errorf("tokensource: %s: %s", c.option, c.reason)
