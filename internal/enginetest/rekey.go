@@ -223,10 +223,13 @@ type doing struct {
 	do   func(s Rekeyer) error
 }
 
+// rekeys is the name of the doing that is a run of Rekey.
+const rekeys = "Rekey"
+
 func (s stretch) doings() (all []doing) {
 	ctx := context.Background()
 	if s.dies == s.rekey && s.other == s.rekey {
-		all = append(all, doing{"Rekey", func(s Rekeyer) error {
+		all = append(all, doing{rekeys, func(s Rekeyer) error {
 			report, err := s.Rekey(ctx, oauthstore.RekeyOptions{})
 			return errors.Join(err, errors.Join(report.Errors...))
 		}})
@@ -241,8 +244,8 @@ func (s stretch) doings() (all []doing) {
 	)
 }
 
-// oneIn is of how many doings and kinds of fault one is tried, at one call, without -kills. With 5 every stretch has one, and
-// Rekey dies on both of its own.
+// oneIn is of how many doings and kinds of fault one is tried, at one call, without -kills. Every stretch must have one, and
+// Rekey must die on every stretch on which it runs.
 const oneIn = 5
 
 // dieOnTheWay lets a process die on every stretch, another one finish, and then takes the older key away. change is the nth
@@ -253,6 +256,7 @@ func dieOnTheWay(t *testing.T, newBackend func(t *testing.T) Backend, newStore N
 	places := make(chan struct{}, atOnce)
 	n := 0
 	for _, on := range stretches {
+		tried := make(map[string]bool)
 		for _, doing := range on.doings() {
 			for _, kind := range []testserver.Kind{testserver.FailBefore, testserver.DropAfter} {
 				n++
@@ -260,6 +264,7 @@ func dieOnTheWay(t *testing.T, newBackend func(t *testing.T) Backend, newStore N
 				if !*kills && n%oneIn != 0 {
 					continue
 				}
+				tried[doing.name] = true
 				places <- struct{}{}
 				wg.Add(1)
 				go func() {
@@ -283,7 +288,9 @@ func dieOnTheWay(t *testing.T, newBackend func(t *testing.T) Backend, newStore N
 					}
 				}()
 			}
+			require.True(t, tried[doing.name] || doing.name != rekeys, "oneIn leaves out Rekey %s", on.name)
 		}
+		require.NotEmpty(t, tried, "oneIn leaves out all %s", on.name)
 	}
 }
 
