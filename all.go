@@ -18,7 +18,7 @@ type TokenRanger interface {
 	// A token that cannot be read comes as a nil token and a [*TokenError]: its record is corrupt, or the service, or
 	// the service of its key, refuses it or does not answer. The iteration goes on with the next one unless the caller
 	// breaks it off. Any other error, the end of ctx too, is the last. If the service refuses all tokens, or does not
-	// answer any more, its error comes like that, after a few tokens that could not be read.
+	// answer any more, its error comes like that.
 	Tokens(ctx context.Context) iter.Seq2[*OAuthToken, error]
 }
 
@@ -80,7 +80,8 @@ func (e *TokenError) Unwrap() error { return e.Err }
 // class of each, such as [ErrAccessDenied] or [ErrUnavailable], and errors.As the first [*CorruptRecordError] and the first
 // [*TokenError].
 //
-// If no token could be read, and not because the records are corrupt, GetTokens returns the service's error instead.
+// If the service answered no read at all (a refusal is no answer), or does not answer any more, GetTokens returns its
+// error instead.
 type UnreadableTokensError struct {
 	Tokens []*TokenError // ordered by id
 }

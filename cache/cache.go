@@ -8,8 +8,8 @@
 //     does not undo what others have saved.
 //   - Writes through the Store are seen by every find that begins after they have returned, Repair among them. A write
 //     that fails may have taken effect all the same: the Store forgets what it may have changed, which is what it knows
-//     under the id or the user name of the token. A save by access, grant or refresh token that fails makes it forget all tokens,
-//     but not which user names lead to which ids, or to none.
+//     under the id or the user name of the token. A save by access, grant or refresh token that fails makes it forget
+//     all tokens, but not which user names lead to which ids, or to none.
 //   - No find returns an older state of a token than an earlier call of the Store has returned, whichever method that was.
 //   - An access token that has expired, or does within [oauthstore.DefaultLeeway], is read again before it is
 //     returned: another process may have refreshed it. One that had expired already when it was read is not read
@@ -51,8 +51,8 @@ import (
 // for a wrapped store, and keep it for as long as the process lives.
 //
 // It has the methods of [oauthstore.TokenUpdater], [oauthstore.TokenRanger], [oauthstore.Repairer],
-// [oauthstore.Rekeyer] and [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with [errors.ErrUnsupported]; but Tokens and
-// CheckToken work over every store.
+// [oauthstore.Rekeyer] and [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with
+// [errors.ErrUnsupported]; but Tokens and CheckToken work over every store.
 type Store struct {
 	store oauthstore.TokenStore
 	config

@@ -24,7 +24,7 @@ import (
 // error of that class. Any other error of Decrypt says that the ciphertext is not of this key; if none of the keys
 // decrypts a document, it is an [*oauthstore.CorruptRecordError].
 //
-// A call that reads many documents decrypts as many at a time as it reads: 8 on AWS, 16 on Vault and Google.
+// A call that reads many documents decrypts several documents at a time.
 //
 // A store waits for an AEAD no longer than its context allows. A call of an AEAD that does not return by then is left
 // behind; one codec has at most 64 calls at a time, those left behind included.

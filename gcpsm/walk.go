@@ -118,7 +118,7 @@ func (w *walk) latest(ctx context.Context) (int, error) {
 	case err != nil || v == nil:
 		return 0, err
 	case v.readable && v.number < w.driver.seen.of(w.name).clean():
-		return v.number, nil // it was destroyed: latest lags behind, unless the numbers have started anew
+		return v.number, nil // it was destroyed: latest lags behind, unless the numbers have started again
 	case v.readable || v.number > 0 && v.state == pb.SecretVersion_DESTROYED:
 		if !v.readable {
 			w.driver.seen.destroyed(w.name, v.number)

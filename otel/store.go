@@ -19,8 +19,8 @@ import (
 // times them. Make it with [Wrap]. It changes neither what is asked nor what is answered.
 //
 // It has the methods of [oauthstore.TokenUpdater], [oauthstore.TokenRanger], [oauthstore.Repairer],
-// [oauthstore.Rekeyer] and [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with [errors.ErrUnsupported]; but Tokens works over
-// every store.
+// [oauthstore.Rekeyer] and [oauthstore.TokenLeaser]. One that the wrapped store lacks answers with
+// [errors.ErrUnsupported]; but Tokens works over every store.
 type Store struct {
 	telemetry
 	store      oauthstore.TokenStore

@@ -55,7 +55,7 @@
 // the second reads that its own older state would cost.
 //
 //	sealed, without an active node, overloaded, a replica that does not serve   [oauthstore.ErrUnavailable]
-//	no answer, a cut-off one, one that is not Vault's                           [oauthstore.ErrUnavailable]
+//	no answer, a cut-off one, status 200 with a body that is not Vault's        [oauthstore.ErrUnavailable]
 //	a rate limit quota                                                          [oauthstore.ErrThrottled]
 //	a token that is missing, revoked, expired or not allowed                    [oauthstore.ErrAccessDenied]
 //	a mount or a namespace that does not exist, an address that is not Vault's  [oauthstore.ErrMisconfigured]
