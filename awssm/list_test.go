@@ -209,7 +209,8 @@ func TestList_stopsWhereYieldSaysSo(t *testing.T) {
 	}
 }
 
-// The filter lets the secrets of a longer prefix through. A page of these yields no names, but the service has answered.
+// The filter lets the secrets of a longer prefix through. A page of these yields no names, but the service has
+// answered.
 func TestList_yieldsOnceForEachPage(t *testing.T) {
 	others, _ := numbered("oauthstore/staging/", 200)
 	f := start(t)

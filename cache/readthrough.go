@@ -59,8 +59,8 @@ func (s *Store) passOn(token *oauthstore.OAuthToken) {
 	s.glimpse(s.seq, nil, token)
 }
 
-// glimpse takes note of a token that a caller gets now for partial. If it is remembered in another state, it is forgotten.
-// Fields that the caller set hide the stored ones, except those that the find went by.
+// glimpse takes note of a token that a caller gets now for partial. If it is remembered in another state, it is
+// forgotten. Fields that the caller set hide the stored ones, except those that the find went by.
 func (s *Store) glimpse(now uint64, partial, found *oauthstore.OAuthToken) {
 	s.saw(now, found)
 	r := s.entries.tokens.peek(found.ID)

@@ -224,7 +224,8 @@ func TestList_thatIsToStopMakesNoFurtherCall(t *testing.T) {
 	}
 }
 
-// The filter lets every name through that holds the prefix. A page of others yields no names, but the service has answered.
+// The filter lets every name through that holds the prefix. A page of others yields no names, but the service has
+// answered.
 func TestList_yieldsOnceForEachPage(t *testing.T) {
 	b := newBackend(t)
 	for i := range 4 {

@@ -217,7 +217,8 @@ func TestGetTokens_ofAServiceThatFailsIsItsErrorAfterFewReads(t *testing.T) {
 	}
 }
 
-// All reads that are made at a time may be on one connection. If it breaks, none of them is answered, but the next one is.
+// All reads that are made at a time may be on one connection. If it breaks, none of them is answered, but the next one
+// is.
 func TestGetTokens_goesOnAfterOneConnectionHasBroken(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		m := newMemory()

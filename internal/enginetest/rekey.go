@@ -244,8 +244,8 @@ func (s stretch) doings() (all []doing) {
 	)
 }
 
-// oneIn is of how many doings and kinds of fault one is tried, at one call, without -kills. Every stretch must have one, and
-// Rekey must die on every stretch on which it runs.
+// oneIn is of how many doings and kinds of fault one is tried, at one call, without -kills. Every stretch must have
+// one, and Rekey must die on every stretch on which it runs.
 const oneIn = 5
 
 // dieOnTheWay lets a process die on every stretch, another one finish, and then takes the older key away. change is the nth
