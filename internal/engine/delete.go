@@ -92,8 +92,8 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 		return nil
 	})
 	forgotten := s.forget(ctx, TidyAll, all)
-	for _, g := range all {
-		if forgotten != nil {
+	if forgotten != nil {
+		for _, g := range all {
 			s.abandoned.add(g.id, deleted, g.claims...)
 		}
 	}
