@@ -368,6 +368,9 @@ func TestRefresh_aRefusedRefreshTokenIsAskedWithOnce(t *testing.T) {
 		if got := w.refreshes(); got["invalid_grant"] != 1 {
 			t.Errorf("requests to the provider: got %v, want one", got)
 		}
+		if got := w.count(tokensource.ReauthRequired); got != 10 {
+			t.Errorf("got %d events of the kind ReauthRequired, want one for each call", got)
+		}
 		again, err := tokens.Exchange(t.Context(), "alice", w.srv.Grant("alice"))
 		if err != nil || again.ID != "alice" {
 			t.Fatalf("Exchange: got %v and error %v, want the record of alice", again, err)
