@@ -71,3 +71,57 @@ func TestLease_Released(t *testing.T) {
 		require.Equal(t, oauthstore.Lease{}, held.Released(&oauthstore.Record{Token: now}), "the token has changed")
 	}
 }
+
+func TestLeaseRequest_Validate(t *testing.T) {
+	require.NoError(t, oauthstore.LeaseRequest{ID: "x", For: time.Nanosecond}.Validate())
+	for field, r := range map[string]oauthstore.LeaseRequest{"ID": {For: time.Second}, "For": {ID: "x"}} {
+		var invalid *oauthstore.InvalidTokenError
+		require.ErrorAs(t, r.Validate(), &invalid)
+		require.Equal(t, field, invalid.Field)
+	}
+	require.Error(t, oauthstore.LeaseRequest{ID: "x", For: -time.Second}.Validate())
+}
+
+func TestLease_Validate(t *testing.T) {
+	l := &oauthstore.Lease{Token: &oauthstore.OAuthToken{ID: "x"}}
+	require.NoError(t, l.Validate(&oauthstore.OAuthToken{ID: "x"}))
+	require.NoError(t, l.Validate(&oauthstore.OAuthToken{}))
+	for field, token := range map[string]*oauthstore.OAuthToken{"ID": {ID: "y"}, "Scope": {Scope: "\xff"}, "token": nil} {
+		var invalid *oauthstore.InvalidTokenError
+		require.ErrorAs(t, l.Validate(token), &invalid)
+		require.Equal(t, field, invalid.Field)
+	}
+}
+
+func TestLease_Check(t *testing.T) {
+	had := oauthstore.OAuthToken{ID: "x", RefreshToken: "r1", AccessToken: "a1"}
+	others := oauthstore.OAuthToken{ID: "x", RefreshToken: "r1", AccessToken: "of another holder"}
+	replaced := oauthstore.OAuthToken{ID: "x", RefreshToken: "of another holder", AccessToken: "a3"}
+	for name, c := range map[string]struct {
+		never  bool
+		now    *oauthstore.OAuthToken // nil: the record was deleted
+		holder string
+		save   oauthstore.OAuthToken
+		want   error
+	}{
+		"a new access token under the lease":           {now: &had, holder: "me", save: oauthstore.OAuthToken{AccessToken: "a2"}},
+		"a new refresh token under the lease":          {now: &had, holder: "me", save: oauthstore.OAuthToken{RefreshToken: "r2"}},
+		"both after the lease, which nobody has used":  {now: &had, holder: "other", save: oauthstore.OAuthToken{RefreshToken: "r2", AccessToken: "a2"}},
+		"an access token after the lease":              {now: &had, holder: "other", save: oauthstore.OAuthToken{AccessToken: "a2"}, want: oauthstore.ErrLeaseLost},
+		"with the same refresh token after the lease":  {now: &had, holder: "other", save: oauthstore.OAuthToken{RefreshToken: "r1", AccessToken: "a2"}, want: oauthstore.ErrLeaseLost},
+		"both after another has got an access token":   {now: &others, holder: "other", save: oauthstore.OAuthToken{RefreshToken: "r2", AccessToken: "a2"}, want: oauthstore.ErrLeaseLost},
+		"a refresh token after another has stored one": {now: &replaced, holder: "other", save: oauthstore.OAuthToken{RefreshToken: "r2"}, want: oauthstore.ErrLeaseLost},
+		"the same, under the lease":                    {now: &replaced, holder: "me", save: oauthstore.OAuthToken{RefreshToken: "r2"}, want: oauthstore.ErrLeaseLost},
+		"nothing new, whoever has the lease":           {now: &had, holder: "other", save: oauthstore.OAuthToken{AccessToken: "a1"}},
+		"a record that was deleted":                    {holder: "me", save: oauthstore.OAuthToken{AccessToken: "a2"}, want: oauthstore.ErrTokenNotFound},
+		"a lease that was never had":                   {never: true, now: &had, save: oauthstore.OAuthToken{AccessToken: "a2"}, want: oauthstore.ErrLeaseLost},
+	} {
+		l := &oauthstore.Lease{Holder: "me", Held: !c.never, Token: &had}
+		var r *oauthstore.Record
+		if c.now != nil {
+			r = &oauthstore.Record{Token: *c.now}
+		}
+		err := l.Check(r, c.holder, &c.save)
+		require.ErrorIs(t, err, c.want, name)
+	}
+}
