@@ -253,6 +253,25 @@ func TestRekey_besideAnotherWritesEachSecretOnce(t *testing.T) {
 	})
 }
 
+// A page that nothing leads to, under a key that is not known any more.
+func TestRekey_saysWhichPageItCannotRead(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		lost := New(m, sealedWith(t, aesKey(t, 9)), time.Hour)
+		p, err := lost.newPage(t.Context(), indexName, nil, nil)
+		require.NoError(t, err)
+		require.NoError(t, lost.makePages(t.Context(), []*page{p}))
+		s := New(m, sealedWith(t, aesKey(t, 1)), time.Hour)
+		save(t, s, under("x", "alice"))
+		for _, dry := range []bool{true, false} {
+			report := rekey(t, s, oauthstore.RekeyOptions{DryRun: dry})
+			require.False(t, report.Done())
+			require.Len(t, report.Unreadable, 1)
+			require.ErrorContains(t, report.Unreadable[0], p.name)
+		}
+	})
+}
+
 // A document grows by a third when it is encrypted.
 func TestRekey_dividesPagesThatBecomeTooLarge(t *testing.T) {
 	virtually(t, func(t *testing.T) {
