@@ -320,3 +320,37 @@ func (m *memory) nodesRead() (names []string) {
 	}
 	return names
 }
+
+// A page that takes the place of others has their writes too: their secrets are gone, but the service has counted them for
+// the time in which it would have to be divided again.
+func TestJoin_thePageHasTheWritesOfThoseBefore(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		m := newMemory()
+		limited(m, 100)
+		s := m.store()
+		for _, name := range []string{"page_a", "page_a", "page_b", "page_b", "page_b", "page_c"} { // so often each is written
+			st, err := s.get(t.Context(), name, None)
+			require.NoError(t, err)
+			r, err := s.encodeNode(t.Context(), name, st.rec, &node{})
+			require.NoError(t, err)
+			stamp(r, st, s.quota())
+			_, err = m.Put(t.Context(), name, st.rev, *r, 0)
+			require.NoError(t, err)
+		}
+		m.putNode(t, indexName, &node{pages: []pointer{{"", "page_a"}, {"8", "page_b"}, {"c", "page_c"}}})
+		_, err := s.GetTokens(t.Context()) // it remembers them
+		require.NoError(t, err)
+		root := m.show(t, indexName).node
+		load := func(name string) int {
+			r, err := m.store().node(t.Context(), name, fresh)
+			require.NoError(t, err)
+			return r.node.load(s.quota(), time.Now())
+		}
+		require.Equal(t, 5, load("page_a")+load("page_b"))
+		s.join(t.Context(), place{indexName, everywhere}, root.children(everywhere)[:2])
+		root = m.show(t, indexName).node
+		require.Len(t, root.pages, 2)
+		require.GreaterOrEqual(t, load(root.pages[0].Name), 5)
+		m.wantConsistent(t)
+	})
+}
