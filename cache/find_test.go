@@ -558,5 +558,10 @@ func TestFind_whatIsNotThereIsNotRememberedUnderALongName(t *testing.T) {
 			require.Empty(t, access(t, s, asUser(name, "")))
 		}
 		require.Equal(t, c.finds, b.count()-before, c.length)
+		before = b.count()
+		for range 2 {
+			require.Empty(t, access(t, s, asUser(name[10:], "the client")))
+		}
+		require.Equal(t, c.finds, b.count()-before, "with a client, %d together", c.length)
 	}
 }

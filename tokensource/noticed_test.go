@@ -194,3 +194,20 @@ func TestRefresh_asksAgainOnlyWhileTheLeaseIsNotLost(t *testing.T) {
 		})
 	}
 }
+
+func TestProviderError_saysWhatTheProviderHasAnswered(t *testing.T) {
+	for want, e := range map[string]*tokensource.ProviderError{
+		"tokensource: the provider says invalid_request (status 400)": {Status: 400, Code: "invalid_request"},
+		"tokensource: the provider says invalid_grant (status 200)":   {Status: 200, Code: "invalid_grant"},
+		"tokensource: no answer from the provider that can be read":   {},
+		"tokensource: the provider's answer is no token (status 200)": {Status: 200},
+		"tokensource: the provider's answer is no token (status 299)": {Status: 299},
+		"tokensource: the provider answers with status 199":           {Status: 199},
+		"tokensource: the provider answers with status 300":           {Status: 300},
+		"tokensource: the provider answers with status 503":           {Status: 503},
+	} {
+		if got := e.Error(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
