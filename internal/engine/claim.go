@@ -69,10 +69,7 @@ func (c *claim) make(ctx context.Context) error {
 		there, err := c.tell(ctx, untold.entry.ID)
 		switch {
 		case errors.Is(err, errAgain):
-			if _, err := c.lookup.entries(ctx); err != nil { // the remembered ones did not lead the lookup to the record
-				return err
-			}
-			return errAgain
+			return c.lookup.readAgain(ctx) // the remembered index did not lead the lookup to the record
 		case err != nil:
 			return err
 		case !there && untold.entry.age() < maxRename:

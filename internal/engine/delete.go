@@ -31,11 +31,7 @@ func (s *Store) DeleteToken(ctx context.Context, id string) (err error) {
 	if err != nil {
 		return err
 	}
-	err = s.forget(ctx, tidyDelete, []gone{g})
-	if err != nil {
-		s.abandoned.add(id, deleted, g.claims...)
-	}
-	return err
+	return s.forgetDeleted(ctx, tidyDelete, []gone{g})
 }
 
 // destroyed is destroy, and adds the claims whose entries failed calls have left to those that are to be removed. If there
@@ -91,13 +87,7 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 		all = append(all, g)
 		return nil
 	})
-	forgotten := s.forget(ctx, TidyAll, all)
-	if forgotten != nil {
-		for _, g := range all {
-			s.abandoned.add(g.id, deleted, g.claims...)
-		}
-	}
-	err = errors.Join(cmp.Or(failed, err), forgotten)
+	err = errors.Join(cmp.Or(failed, err), s.forgetDeleted(ctx, TidyAll, all))
 	if !s.index.single() {
 		s.compact(ctx)
 	}
@@ -232,6 +222,17 @@ func (s *Store) claimsOf(ctx context.Context, name string, r Record) []string {
 	}
 	t := &stored.Token
 	return placed(all, keyOf(t.ID, t.UserName, t.ClientID))
+}
+
+// forgetDeleted is forget. If it fails, the next delete of the ids tries again.
+func (s *Store) forgetDeleted(ctx context.Context, tidy int, all []gone) error {
+	err := s.forget(ctx, tidy, all)
+	if err != nil {
+		for _, g := range all {
+			s.abandoned.add(g.id, deleted, g.claims...)
+		}
+	}
+	return err
 }
 
 // forget removes the index entries of deleted records: those that the record stood behind, and those

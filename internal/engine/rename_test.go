@@ -313,14 +313,13 @@ func TestInsert_thatIsFoundWhenItStartsOverLeavesTheEntryOfALaterRename(t *testi
 			err := run()
 			m.on(get, xName, func(run func() error) error { // where it starts over
 				wantNoError(t, late())
-				renaming := s
 				ctx, cancel := context.WithCancel(t.Context())
 				m.on(put, xName, func(run func() error) error {
 					err := lost(run)
 					cancel()
 					return err
 				})
-				wantIs(t, renaming.SaveToken(ctx, &oauthstore.OAuthToken{ID: "x", UserName: "bob"}), context.Canceled)
+				wantIs(t, s.SaveToken(ctx, &oauthstore.OAuthToken{ID: "x", UserName: "bob"}), context.Canceled)
 				return run()
 			})
 			return err

@@ -474,10 +474,15 @@ func (l *lookup) vacancy(ctx context.Context) (*found, error) {
 	if err != nil || l.match() == nil {
 		return f, err
 	}
+	return nil, l.readAgain(ctx)
+}
+
+// readAgain reads the index, of which the remembered state is old, so that the save can begin again: it returns errAgain.
+func (l *lookup) readAgain(ctx context.Context) error {
 	if _, err := l.entries(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, errAgain
+	return errAgain
 }
 
 func (l *lookup) free(ctx context.Context) (*found, error) {
