@@ -2,7 +2,6 @@ package awssm
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/awssm/awssmtest"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/testserver"
 )
 
@@ -31,14 +31,6 @@ type scene struct {
 	bestEffort map[string]string
 }
 
-// shown is the access token of a record, or absent.
-func shown(rec engine.Record, _ engine.Rev, err error) (string, error) {
-	if err != nil || !rec.Live() {
-		return "absent", err
-	}
-	return rec.Document.Get("access_token")
-}
-
 func scenes() map[string]scene {
 	var rec engine.Record
 	var base engine.Rev
@@ -50,8 +42,10 @@ func scenes() map[string]scene {
 		rec, base, err = d.Get(f.ctx, "token_x", engine.None)
 		require.NoError(f.t, err)
 	}
-	get := func(f fixture, d *driver) (string, error) { return shown(d.Get(f.ctx, "token_x", engine.None)) }
-	getAgain := func(f fixture, d *driver) (string, error) { return shown(d.Get(f.ctx, "token_x", base)) }
+	get := func(f fixture, d *driver) (string, error) {
+		return enginetest.Shown(d.Get(f.ctx, "token_x", engine.None))
+	}
+	getAgain := func(f fixture, d *driver) (string, error) { return enginetest.Shown(d.Get(f.ctx, "token_x", base)) }
 	put := func(f fixture, d *driver) (string, error) {
 		next := rec
 		next.WriteID = "mine"
@@ -150,7 +144,7 @@ func scenes() map[string]scene {
 						got = append(got, name+" alone")
 						return
 					}
-					access, err := shown(rec, rev, err)
+					access, err := enginetest.Shown(rec, rev, err)
 					got = append(got, name+" "+access)
 					failed = errors.Join(failed, err)
 				})
@@ -188,26 +182,15 @@ func (s scene) play(t *testing.T, at int, kind testserver.Kind) (ops []string, g
 func TestEveryRequest_mayFail(t *testing.T) {
 	for name, s := range scenes() {
 		t.Run(name, func(t *testing.T) {
-			ops, got, err := s.play(t, 0, testserver.None)
-			require.NoError(t, err)
-			require.Equal(t, s.want, got)
-			for at, op := range ops {
-				for kind, class := range map[testserver.Kind]error{
-					testserver.FailBefore: oauthstore.ErrUnavailable, testserver.FailAfter: oauthstore.ErrUnavailable,
-					testserver.Throttle: oauthstore.ErrThrottled, testserver.Deny: oauthstore.ErrAccessDenied,
-				} {
-					_, got, err := s.play(t, at, kind)
-					what := fmt.Sprintf("%s, request %d, %v: got %q", op, at, kind, got)
-					if instead, ok := s.bestEffort[op]; ok && err == nil {
-						require.Equal(t, instead, got, what)
-						continue
-					}
-					require.Error(t, err, what)
-					if !errors.Is(err, engine.ErrBlocked) { // which is said of a secret that may not be looked at
-						require.ErrorIs(t, err, class, what)
-					}
-				}
-			}
+			enginetest.RunEveryRequest(t, enginetest.Played{
+				Play: func(at int, kind testserver.Kind) ([]string, string, error) { return s.play(t, at, kind) },
+				Want: s.want,
+				Tolerated: func(op string, _ testserver.Kind) (string, bool) {
+					want, ok := s.bestEffort[op]
+					return want, ok
+				},
+				Blocked: true,
+			})
 		})
 	}
 }

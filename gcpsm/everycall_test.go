@@ -20,6 +20,7 @@ import (
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/gcpsm/gcpsmtest"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 )
 
 // A mishap is what happens to one request.
@@ -83,17 +84,11 @@ type scene struct {
 }
 
 func get(d *driver) (string, error) {
-	return shown(d.Get(context.Background(), "token_x", engine.None))
+	return enginetest.Shown(d.Get(context.Background(), "token_x", engine.None))
 }
 
-func probe(d *driver) (string, error) { return shown(d.Probe(context.Background(), "token_x")) }
-
-// shown is the access token of a record, or absent.
-func shown(rec engine.Record, r engine.Rev, err error) (string, error) {
-	if err != nil || !rec.Live() {
-		return "absent", err
-	}
-	return rec.Document.Get("access_token")
+func probe(d *driver) (string, error) {
+	return enginetest.Shown(d.Probe(context.Background(), "token_x"))
 }
 
 // put saves on a revision that was read before.

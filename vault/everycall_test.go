@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/oauthstore/oauthstore"
 	"github.com/oauthstore/oauthstore/internal/engine"
+	"github.com/oauthstore/oauthstore/internal/enginetest"
 	"github.com/oauthstore/oauthstore/testserver"
 	"github.com/oauthstore/oauthstore/vault/vaulttest"
 )
@@ -22,17 +22,9 @@ type scene struct {
 	want   string
 	after  string // what a read shows once an operation has returned no error
 
-	// bestEffort are the requests that may be denied without an error, doubt one whose failure is ErrMisconfigured.
+	// bestEffort are the requests that may be denied without an error, doubt those whose failure has another class.
 	bestEffort []string
-	doubt      string
-}
-
-// shown is the access token of a record, or absent.
-func shown(rec engine.Record, _ engine.Rev, err error) (string, error) {
-	if err != nil || !rec.Live() {
-		return "absent", err
-	}
-	return rec.Document.Get("access_token")
+	doubt      map[string]error
 }
 
 func scenes() map[string]scene {
@@ -48,7 +40,7 @@ func scenes() map[string]scene {
 	// unwritten is the state of a process that has not written yet; warm is that of one that has.
 	unwritten := func(t *testing.T, b backend, d *driver) { saved(t, b, b.driver()); d.isV2.Store(false) }
 	warm := func(t *testing.T, b backend, d *driver) { saved(t, b, d); d.keeps() }
-	get := func(d *driver) (string, error) { return shown(d.Get(ctx, "token_x", engine.None)) }
+	get := func(d *driver) (string, error) { return enginetest.Shown(d.Get(ctx, "token_x", engine.None)) }
 	put := func(d *driver) (string, error) {
 		next := rec
 		next.WriteID = "mine"
@@ -88,7 +80,7 @@ func scenes() map[string]scene {
 				_, err := b.client().Logical().Write("secret/metadata/oauthstore/token_x", map[string]any{"delete_version_after": "1h"})
 				require.NoError(t, err)
 			},
-			do: put, want: "written", after: "a", doubt: "GET config",
+			do: put, want: "written", after: "a", doubt: map[string]error{"GET config": oauthstore.ErrMisconfigured},
 		},
 	}
 }
@@ -113,7 +105,7 @@ func (s scene) play(t *testing.T, at int, kind testserver.Kind) (ops []string, g
 	}
 	if err == nil && s.after != "" {
 		srv.ClearFaults()
-		is, err := shown(b.driver().Get(t.Context(), "token_x", engine.None))
+		is, err := enginetest.Shown(b.driver().Get(t.Context(), "token_x", engine.None))
 		require.NoError(t, err)
 		require.Equal(t, s.after, is)
 	}
@@ -124,26 +116,14 @@ func (s scene) play(t *testing.T, at int, kind testserver.Kind) (ops []string, g
 func TestEveryRequest_mayFail(t *testing.T) {
 	for name, s := range scenes() {
 		t.Run(name, func(t *testing.T) {
-			ops, got, err := s.play(t, 0, testserver.None)
-			require.NoError(t, err)
-			require.Equal(t, s.want, got)
-			for at, op := range ops {
-				for kind, class := range map[testserver.Kind]error{
-					testserver.FailBefore: oauthstore.ErrUnavailable, testserver.FailAfter: oauthstore.ErrUnavailable,
-					testserver.Throttle: oauthstore.ErrThrottled, testserver.Deny: oauthstore.ErrAccessDenied,
-				} {
-					_, got, err := s.play(t, at, kind)
-					what := fmt.Sprintf("%s, request %d, %v: got %q", op, at, kind, got)
-					if kind == testserver.Deny && err == nil && slices.Contains(s.bestEffort, op) {
-						require.Equal(t, s.want, got, what)
-						continue
-					}
-					if op == s.doubt {
-						class = oauthstore.ErrMisconfigured
-					}
-					require.ErrorIs(t, err, class, what)
-				}
-			}
+			enginetest.RunEveryRequest(t, enginetest.Played{
+				Play: func(at int, kind testserver.Kind) ([]string, string, error) { return s.play(t, at, kind) },
+				Want: s.want,
+				Tolerated: func(op string, kind testserver.Kind) (string, bool) {
+					return s.want, kind == testserver.Deny && slices.Contains(s.bestEffort, op)
+				},
+				Class: s.doubt,
+			})
 		})
 	}
 }
