@@ -73,7 +73,7 @@ func (a *abandoned) addEntry(f fate, e entry) { a.add(e.ID, f, claimOf(e)) }
 // claimOf returns the entry's nonce and key as a claim.
 func claimOf(e entry) string { return placed([]string{e.Nonce}, e.key())[0] }
 
-// take returns the leftovers of the id that fit, and forgets them. Those whose entries are old by now refuse nobody.
+// take returns the leftovers of the id that fit, and forgets them. Old ones are forgotten: their entries block no save.
 func (a *abandoned) take(id string, fits func(leftover) bool) (taken []leftover) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

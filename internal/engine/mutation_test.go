@@ -27,7 +27,7 @@ var mutations = []struct{ rule, file, text, instead, noticedBy string }{
 	{"a delete removes the secret before its entry", "delete.go", "g, err := s.destroyed(ctx, id, s.checkIndex)\n",
 		"_ = s.forget(ctx, 0, []gone{{id: id, keys: []key{\"\"}, at: time.Now().Add(-maxInsert)}})\n\t_, _ = s.removeEntries(ctx, 0, keyOf(id, \"alice\", \"\"), func(e entry) bool { return e.ID == id })\n\tg, err := s.destroyed(ctx, id, s.checkIndex)\n", "TestSchedules"},
 	{"every entry has a nonce of its own", "entry.go", "Nonce: newNonce(), At:", `Nonce: "nonce", At:`, "TestSchedules"},
-	{"a delete removes no entry but those that the record stood behind", "delete.go",
+	{"a delete removes only the entries that the record owned", "delete.go",
 		`return ok && (claims(g.claims, e.Nonce) ||`, `return ok && (true || claims(g.claims, e.Nonce) ||`, "TestSchedules"},
 	{"an insert that takes too long starts over", "save.go", "cur.rec.Live(), elapsed(begin) > maxInsert:", "cur.rec.Live():", "TestGrow_aDivisionThatStandsStillStartsOver"},
 	{"an entry is honoured for a while", "entry.go", "return e.age() < grace }", "return false }", "TestSchedules"},
@@ -44,7 +44,7 @@ var mutations = []struct{ rule, file, text, instead, noticedBy string }{
 	{"a delete takes what it reads without lag for what it begins with", "delete.go", "if next.rec.Absent() || next.rec.Incarnation != began {", "if false {", "TestProbe_looksAgainWhereAMissWouldBeBelieved"},
 	{"what a failed insert leaves goes with the next write", "save.go", "\t\ts.releaseAbandoned(ctx, f.id, append([]string{c.entry.Nonce}, after.rec.Claims...))\n", "", "TestInsert_thatFailedAndThenSucceededRefusesNobody"},
 	{"what a failed rename leaves goes with the next write", "save.go", "\t\ts.releaseAbandoned(ctx, f.id, stands)\n", "", "TestRename_thatFailedAndThenSucceededLeavesTheUserNameFree"},
-	{"an abandoned entry that the record stands behind stays", "abandoned.go", "return claims(but, nonceOf(c)) })", "return false })", "TestSchedules"},
+	{"an abandoned entry that the record owns stays", "abandoned.go", "return claims(but, nonceOf(c)) })", "return false })", "TestSchedules"},
 	{"what has become of a refused write is looked up", "commit.go", "case looked || !over(failure):", "case true:", "TestInsert_thatWasRefusedAfterItWasStoredKnowsItself"},
 	{"a refused write is no longer under way only once it was looked up", "commit.go", "if err != nil && (unsure || !looked) {", "if err != nil && unsure {", "TestSchedules"},
 	{"a delete ends where it meets another token", "delete.go", "done := next.rec.Absent() || next.rec.Incarnation != began", "done := next.rec.Absent()", "TestDelete_thatWasRefusedAfterItsTombstoneLeavesWhatWasSavedSince"},
@@ -53,14 +53,14 @@ var mutations = []struct{ rule, file, text, instead, noticedBy string }{
 	{"a delete leaves the entry of a record that was made since it looked", "delete.go", "claims: claims, at: begin}, err", "claims: claims, at: time.Now()}, err", "TestDelete_thatBeganWithAFormerTokenLeavesTheEntriesOfTheNewOne"},
 	{"a delete does not believe a read that lags behind", "delete.go", "case done && (probed || missed || errors.Is(failure, ErrConflict)):", "case done && (probed || missed || true):", "TestDelete_thatFailsDoesNotBelieveAReadThatLagsBehind"},
 	{"a delete that was denied leaves the token", "delete.go", "s.spare(ctx, name, cur, tombstone)\n", "\n", "TestLease_staysThroughTheWritesOfOthers"},
-	{"a deletion is withdrawn only where nobody has written since", "delete.go", "now.rec.WriteID != tombstone.WriteID ||", "", "TestDelete_thatIsDeniedLeavesWhatOthersHaveSavedMeanwhile"},
+	{"a deletion is withdrawn only if no other write came since", "delete.go", "now.rec.WriteID != tombstone.WriteID ||", "", "TestDelete_thatIsDeniedLeavesWhatOthersHaveSavedMeanwhile"},
 
 	// One record for one user and client.
 	{"an entry is not taken out because of a read that lags behind", "claim.go", "if err := c.sureOfVacancy(ctx, entries); err != nil {", "if err := c.sureOfVacancy(ctx, nil); err != nil {", "TestSchedules"},
 	{"who claims a user looks at the claims of others", "claim.go", "if err := c.contest(ctx, e); err != nil {", "if err := c.contest(ctx, e); err != nil && false {", "TestSchedules"},
 	{"who claims a user has looked at all that might be it", "claim.go", "if c.overlooked(e) {", "if c.overlooked(e) && false {", "TestCache_aSaveFindsWhatOthersHaveInserted"},
 	{"the records of one user know of each other", "claim.go", "if c.isSibling(e) && !c.told[e.Nonce] && len(c.told) < enoughTold {", "if false {", "TestCache_aBetterMatchOfOthersCounts"},
-	{"an entry that a record stands behind stays until the record has changed", "claim.go", "const maxClaims = 4", "const maxClaims = 1", "TestSchedules"},
+	{"an entry that a record owns stays until the record has changed", "claim.go", "const maxClaims = 4", "const maxClaims = 1", "TestSchedules"},
 	{"a user whose entries are in several pages is looked at in all of them", "claim.go", "if c.entry.User != \"\" && within.parts(c.entry.User) {", "if false {", "TestClaim_seesTheUsersEntriesInOtherPages"},
 
 	// What is remembered.

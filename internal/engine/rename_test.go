@@ -261,7 +261,7 @@ func TestRename_thatIsRepeatedHasAnEntryOfItsOwn(t *testing.T) {
 }
 
 // The write of the index has taken effect, and the call ends before the answer. Once a repeat of the call has succeeded the
-// entry of the first one refuses nobody.
+// entry of the first one blocks no save.
 func TestSave_thatEndsAtTheIndexLeavesNothingOnceItIsRepeated(t *testing.T) {
 	for name, c := range map[string]struct {
 		token oauthstore.OAuthToken
